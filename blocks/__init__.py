@@ -1,0 +1,1 @@
+"""Typed configuration as Prefect Blocks. Blocks name secrets; they never hold any."""

@@ -1,0 +1,1 @@
+"""Agents as code, and how they become Prefect deployments."""

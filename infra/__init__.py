@@ -1,0 +1,1 @@
+"""What brings the product up: on one machine, and on Kubernetes."""

@@ -1,0 +1,1 @@
+"""The one-machine stack and the `x1` command."""

@@ -1,0 +1,1 @@
+"""The bus carries events and rings doorbells. It is transport, never the truth."""

@@ -1,0 +1,1 @@
+"""HTTP clients of the relay and of the pod's control API, typed by `sidecar.wire`."""

@@ -1,0 +1,1 @@
+"""The control plane: grants, ledger, forge keys, activations, wakes, pages."""

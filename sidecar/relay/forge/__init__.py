@@ -1,0 +1,1 @@
+"""Git hosts with an app-token API: one port, one GitHub-shaped client."""

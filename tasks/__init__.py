@@ -1,0 +1,1 @@
+"""How it happens: retryable verbs over plain async functions."""
