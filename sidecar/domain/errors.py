@@ -1,14 +1,17 @@
 """What can go wrong, by situation.
 
     X1Error
-    ├── Unknown            SessionUnknown · AgentUnknown · WakeUnknown · PreviewUnknown · EvidenceUnknown · GrantUnknown
+    ├── Unknown            SessionUnknown · AgentUnknown · WakeUnknown · PreviewUnknown · EvidenceUnknown
+    │                      · GrantUnknown · RequestUnknown · ArtifactUnknown
     ├── Refused            GrantMissing · AgentNotPermitted · DepthExceeded · NotYourChild · PushRefused
     │                      · SpecInvalid · SpecNotCommitted · RevisionNotOnBranch · ChecksFailed
     │                      · MergeConflict · MissingSecrets · ItemClaimed · InvalidArguments · PreviewClaimed
-    │                      · BudgetExhausted
+    │                      · BudgetExhausted · ArtifactTooLarge · NothingVerified
     ├── Conflict           SessionEnded · LiveSessionExists · ActivationOpen · LeaseHeld · LeaseLost
+    ├── ArtifactCorrupt
     └── Unavailable        RelayUnavailable · ForgeUnavailable · BusUnavailable · StoreUnavailable
-                           · PrefectUnavailable · DiskFull
+                           · PrefectUnavailable · DiskFull · ArtifactsUnavailable (ArtifactsFull)
+                           · KubernetesUnavailable · RegistryUnavailable
 
 `code` is the stable word a script or an agent branches on (protocol: MCP errors and HTTP `error.code`);
 the message is for a reader and says what was expected, what came and what to do next.
@@ -70,6 +73,10 @@ class RequestUnknown(Unknown):
     code = "request_unknown"
 
 
+class ArtifactUnknown(Unknown):
+    code = "artifact_unknown"
+
+
 class GrantMissing(Refused):
     code = "grant_missing"
 
@@ -102,6 +109,12 @@ class ChecksFailed(Refused):
     code = "checks_failed"
 
 
+class NothingVerified(Refused):
+    """No earlier revision of this preview has passed a verification: deploy the one that you want."""
+
+    code = "nothing_verified"
+
+
 class MergeConflict(Refused):
     code = "merge_conflict"
 
@@ -128,6 +141,12 @@ class Unauthenticated(Refused):
 
 class Forbidden(Refused):
     code = "forbidden"
+
+
+class PodMismatch(Forbidden):
+    """This token is another pod's than the one that the claim names."""
+
+    code = "pod_mismatch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +176,20 @@ class SpecInvalid(InvalidArguments):
     """A session spec or preview spec that cannot be used as it stands."""
 
     code = "invalid_arguments"
+
+
+class ArtifactTooLarge(Refused):
+    code = "artifact_too_large"
+
+    @classmethod
+    def than(cls, cap_bytes: int) -> "ArtifactTooLarge":
+        return cls(f"more than {cap_bytes} bytes, which is all that is kept of a session's state")
+
+
+class ArtifactCorrupt(X1Error):
+    """What is stored is not what was stored."""
+
+    code = "artifact_corrupt"
 
 
 class SessionEnded(Conflict):
@@ -197,6 +230,28 @@ class StoreUnavailable(Unavailable):
 
 class PrefectUnavailable(Unavailable):
     code = "prefect_unavailable"
+
+
+class KubernetesUnavailable(Unavailable):
+    """`status` is what the API answered, None when it did not."""
+
+    code = "kubernetes_unavailable"
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RegistryUnavailable(Unavailable):
+    code = "registry_unavailable"
+
+
+class ArtifactsUnavailable(Unavailable):
+    code = "artifacts_unavailable"
+
+
+class ArtifactsFull(ArtifactsUnavailable):
+    code = "artifacts_full"
 
 
 class DiskFull(Unavailable):

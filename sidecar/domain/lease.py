@@ -28,3 +28,8 @@ def activation_backoff(failures: int) -> timedelta:
     if failures <= 0:
         return timedelta(0)
     return timedelta(seconds=min(60, 2 ** (failures - 1)))
+
+
+def holder_of(flow_run_id: str, nonce: str) -> str:
+    """Who holds a lease: a flow run, and which of its processes, as one run may be executed again."""
+    return f"{flow_run_id}/{nonce}"

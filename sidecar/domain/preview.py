@@ -75,6 +75,7 @@ class Operation:
 
     `arguments` and `result` are JSON: a verify's checks and its evidence id, a deploy's diagnosis.
     `attempt` counts flow runs; after three the operation fails and its session is told.
+    `queued_reason` says what a run that cannot start waits for, until it is claimed.
     """
 
     id: OperationId
@@ -92,6 +93,7 @@ class Operation:
     holder: str | None = None
     lease_expires_at: datetime | None = None
     running_since: datetime | None = None
+    queued_reason: str | None = None
     ended_at: datetime | None = None
 
 

@@ -8,13 +8,14 @@ Everything inside one `transaction()` commits together or not at all; leaving by
 back. `lock` takes the row's lock until the transaction ends (SELECT … FOR UPDATE), `get` does not.
 Lock order, to stay free of deadlocks: parent session before child, session before activation before wake,
 preview before operation. Adapters translate lost connections into `StoreUnavailable`.
+The aggregates' ports stand in one file, so that the lock order can be read where they are.
 PostgreSQL (`sidecar.store.postgres`) and the double (`sidecar.store.memory`) pass the same contract tests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sidecar.domain.agent import Agent
 from sidecar.domain.audit import AuditEntry
@@ -38,7 +39,10 @@ from sidecar.domain.merge import Merge
 from sidecar.domain.preview import Evidence, Operation, Preview
 from sidecar.domain.request import HumanRequest
 from sidecar.domain.session import Activation, Session, SessionStatus
+from sidecar.domain.snapshot import Snapshot
 from sidecar.domain.wake import Wake
+
+MOST_EVIDENCE: Final = 100
 
 
 class Sessions(Protocol):
@@ -112,6 +116,10 @@ class Activations(Protocol):
 
     async def list_of(self, session_id: SessionId) -> Sequence[Activation]:
         """Oldest first."""
+        ...
+
+    async def newest(self, session_ids: Sequence[SessionId]) -> Mapping[SessionId, Activation]:
+        """The newest of each session that has any."""
         ...
 
 
@@ -211,14 +219,30 @@ class Previews(Protocol):
         ...
 
     async def find(
-        self, *, root: SessionId | None = None, url: str | None = None, limit: int = 200
+        self, *, root: SessionId | None = None, limit: int = 200
     ) -> Sequence[Preview]: ...
+
+    async def live(self, *, limit: int, expired_by: datetime | None = None) -> Sequence[Preview]:
+        """Neither released nor expired, the oldest first; with `expired_by` those whose time is over by then."""
+        ...
+
+    async def take_name(self, url: str, preview_id: PreviewId) -> PreviewId:
+        """Gives the address to this preview for good, unless one has it. Returns whose it is."""
+        ...
 
     async def append_log(self, preview_id: PreviewId, source: str, lines: Sequence[str]) -> None:
         """`source` is `build` or `app`."""
         ...
 
     async def log(self, preview_id: PreviewId, source: str, *, tail: int) -> Sequence[str]: ...
+
+    async def trim_log(self, preview_id: PreviewId, *, keep: int) -> None:
+        """Of each source the last `keep` lines stay."""
+        ...
+
+    async def drop_logs(self, released_before: datetime) -> int:
+        """Of previews that were let go before; returns how many lines."""
+        ...
 
 
 class Operations(Protocol):
@@ -236,19 +260,31 @@ class Operations(Protocol):
         """Newest first."""
         ...
 
+    async def of_flow_run(self, flow_run_id: FlowRunId) -> Operation | None:
+        """The one that it was asked for, as long as no other run was."""
+        ...
+
     async def all_open(self) -> Sequence[Operation]:
         """Not final, oldest first."""
         ...
 
+    async def fading(self, now: datetime) -> Sequence[Operation]:
+        """Ended while their run was at work, and it may not know yet: its lease still lives."""
+        ...
+
 
 class EvidenceRecords(Protocol):
-    async def insert(self, evidence: Evidence) -> None: ...
+    async def insert(self, record: Evidence) -> None: ...
 
     async def get(self, evidence_id: EvidenceId) -> Evidence:
         """Raises EvidenceUnknown."""
         ...
 
     async def list_of(self, repo: Repository, revision: Revision) -> Sequence[Evidence]: ...
+
+    async def passed_of(self, preview_id: PreviewId) -> Sequence[Evidence]:
+        """What was passed by a preview, the newest first; MOST_EVIDENCE at most."""
+        ...
 
 
 class Merges(Protocol):
@@ -269,6 +305,22 @@ class Effects(Protocol):
         ...
 
     async def put(self, session_id: SessionId, key: str, answer: dict[str, Any]) -> None: ...
+
+
+class Snapshots(Protocol):
+    async def put(self, snapshot: Snapshot) -> None:
+        """In place of the session's last one."""
+        ...
+
+    async def of_session(self, session_id: SessionId) -> Snapshot | None: ...
+
+    async def digests(self) -> Collection[str]:
+        """Of all there are."""
+        ...
+
+    async def drop_ended(self, before: datetime) -> int:
+        """Deletes those of sessions that ended before; returns how many."""
+        ...
 
 
 class Requests(Protocol):
@@ -302,20 +354,50 @@ class Audit(Protocol):
 
 
 class Transaction(Protocol):
-    sessions: Sessions
-    activations: Activations
-    wakes: Wakes
-    events: Events
-    agents: Agents
-    grants: Grants
-    previews: Previews
-    operations: Operations
-    evidence: EvidenceRecords
-    merges: Merges
-    effects: Effects
-    requests: Requests
-    items: Items
-    audit: Audit
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def activations(self) -> Activations: ...
+
+    @property
+    def wakes(self) -> Wakes: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def agents(self) -> Agents: ...
+
+    @property
+    def grants(self) -> Grants: ...
+
+    @property
+    def previews(self) -> Previews: ...
+
+    @property
+    def operations(self) -> Operations: ...
+
+    @property
+    def evidence(self) -> EvidenceRecords: ...
+
+    @property
+    def merges(self) -> Merges: ...
+
+    @property
+    def effects(self) -> Effects: ...
+
+    @property
+    def snapshots(self) -> Snapshots: ...
+
+    @property
+    def requests(self) -> Requests: ...
+
+    @property
+    def items(self) -> Items: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
 
 class Store(Protocol):

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from sidecar.wire.model import WireModel
+from sidecar.wire.model import Secret, WireModel
 
 
 class ClaimRequest(WireModel):
@@ -45,9 +45,16 @@ class BusAccess(WireModel):
     """`user_jwt` and `user_seed` are a NATS user limited to this session, expiring with the token."""
 
     url: str
-    user_jwt: SecretStr
-    user_seed: SecretStr
+    user_jwt: Secret
+    user_seed: Secret
     inbox_prefix: str
+
+
+class EgressAccess(WireModel):
+    """What the egress proxy lets this session's agent reach: `token` says the same to it."""
+
+    token: Secret
+    allow_hosts: list[str] = []
 
 
 class SpawnableAgent(WireModel):
@@ -60,7 +67,7 @@ class SpawnableAgent(WireModel):
 
 
 class SessionBundle(WireModel):
-    """All that an activation knows. `token` and `bus` are replaced at each renewal."""
+    """All that an activation knows. `token`, `bus` and `egress` are replaced at each renewal."""
 
     session_id: str
     activation_id: str
@@ -70,9 +77,12 @@ class SessionBundle(WireModel):
     generation: int
     parent_session_id: str | None
     root_session_id: str
-    token: SecretStr
+    token: Secret
     token_seconds: float
     bus: BusAccess
+    egress: EgressAccess | None = None
+    direct_domains: list[str] = []
+    """Domains that a pod reaches without the egress proxy: the previews', where it has one of its own."""
     attachments: list[AttachmentModel]
     runtime: RuntimeModel
     tools: list[str]
@@ -104,9 +114,10 @@ class RenewRequest(WireModel):
 
 
 class RenewAnswer(WireModel):
-    token: SecretStr
+    token: Secret
     token_seconds: float
     bus: BusAccess
+    egress: EgressAccess | None = None
     unread: int
     cancel_reason: str | None = None
     attachments: list[AttachmentModel]

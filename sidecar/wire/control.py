@@ -1,7 +1,7 @@
 """The pod's control API, between a flow and its sidecar, over a Unix socket that the agent cannot reach.
 
     PUT  /session     HandOver      → 204            once; the sidecar had no session before
-    POST /checkout                  → CheckoutAnswer clones or updates every attached repository
+    POST /checkout                  → CheckoutAnswer brings saved state back, then clones what is not there
     POST /boot                      → BootAnswer     starts the runtime, new or loaded
     GET  /steps?after=N&wait=S      → Step | 204     the next thing the story has to tell
     GET  /turns/{n}?wait=S          → TurnReport     state `running` when the wait ran out

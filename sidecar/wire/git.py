@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field
 
-from sidecar.wire.model import WireModel
+from sidecar.wire.model import Secret, WireModel
 
 
 class TokenRequest(WireModel):
@@ -16,19 +16,24 @@ class TokenRequest(WireModel):
 
 
 class TokenAnswer(WireModel):
-    """`git_url` is the forge's smart-HTTP base, e.g. `https://github.com`; user is `x-access-token`."""
+    """`git_url` is the forge's smart-HTTP base, e.g. `https://github.com`; user is `x-access-token`.
 
-    token: SecretStr
+    `egress` opens the forge's host at the egress proxy, for the gateway and not for the agent; None where the
+    forge is beside the relay, and reached without it.
+    """
+
+    token: Secret
     expires_at: datetime
     git_url: str
+    egress: Secret | None = None
 
 
 class CompareRequest(WireModel):
     """POST /internal/git/compare: is `old` an ancestor of `new` on the forge? Commit ids only."""
 
-    repo: str
-    old: str
-    new: str
+    repo: str = Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
+    old: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
+    new: str = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
 
 
 class CompareAnswer(WireModel):

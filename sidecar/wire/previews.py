@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
-from sidecar.wire.model import WireModel
+from sidecar.wire.model import BranchName, Secret, WireModel
 
 
 class ValidateRequest(WireModel):
@@ -24,7 +24,7 @@ class DeployRequest(WireModel):
     """POST /internal/previews, with Idempotency-Key."""
 
     repo: str
-    branch: str = Field(min_length=1, max_length=255)
+    branch: BranchName
     commit_sha: str = Field(pattern=r"^[0-9a-f]{40}$")
     wait_seconds: float = Field(default=0, ge=0, le=50)
 
@@ -39,6 +39,8 @@ class PreviewModel(WireModel):
     url: str
     alias_url: str
     diagnosis: str | None = None
+    waits_for: str | None = None
+    """Why what was asked of it has not begun, as `queued: quota, position 1 of 2; …`."""
     owner_session_id: str | None = None
     updated_at: datetime | None = None
 
@@ -92,7 +94,11 @@ class OperationClaim(WireModel):
 class OperationBundle(WireModel):
     """What a preview flow works from. `git_token` reads one repository and is short-lived.
 
-    `checks` are a verify's; `spec_text` is `.x1agent/preview.yaml` at `revision`, validated by the relay.
+    `checks` are a verify's. For a deploy: `spec_text` is `.x1agent/preview.yaml` at `revision`, validated by the
+    relay; `manifests` are texts by path, for kind manifest; `secrets`, by name, are those that the spec names.
+    `serving` is what the branch's URL was last proven to lead to, empty for nothing; `proven` are the revisions
+    that have ever been ready, the newest deploy first. `registry` is `host:port`; the tokens are logins there, to
+    push this repository's images and to pull the workspace's.
     """
 
     outcome: Literal["claimed", "lost"]
@@ -102,16 +108,23 @@ class OperationBundle(WireModel):
     session_id: str = ""
     kind: str = ""
     holder: str = ""
-    token: SecretStr = SecretStr("")
+    token: Secret = SecretStr("")
     repo: str = ""
     branch: str = ""
     revision: str = ""
+    serving: str = ""
+    proven: list[str] = []
     workspace: str = ""
     url: str = ""
     alias_url: str = ""
     git_url: str = ""
-    git_token: SecretStr = SecretStr("")
+    git_token: Secret = SecretStr("")
     spec_text: str = ""
+    manifests: dict[str, str] = {}
+    secrets: dict[str, Secret] = {}
+    registry: str = ""
+    push_token: Secret = SecretStr("")
+    pull_token: Secret = SecretStr("")
     checks: list[dict[str, Any]] = []
     page_url: str = ""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from sidecar.wire.model import StrictModel, WireModel
+from sidecar.wire.model import BranchName, RuntimeName, StrictModel, WireModel
 from sidecar.wire.wakes import MAX_TEXT
 
 
@@ -21,9 +21,9 @@ class SpawnRequest(WireModel):
     child_agent_id: str
     brief: str | None = Field(default=None, max_length=MAX_TEXT)
     spec: SpecModel | None = None
-    branch: str | None = Field(default=None, max_length=255)
+    branch: BranchName | None = None
     model: str | None = None
-    runtime: str | None = None
+    runtime: RuntimeName | None = None
     budget: dict[str, float] | None = None
     item: str | None = Field(default=None, max_length=128)
 
@@ -60,7 +60,7 @@ class ChildrenAnswer(WireModel):
 
 
 class ChildOutput(WireModel):
-    """GET /internal/sessions/{id}/children/{child}/events?after_seq=&limit=&types="""
+    """GET /internal/sessions/{child}/events?after_seq=&limit=&types="""
 
     child: ChildModel
     events: list[EventModel]
@@ -68,13 +68,20 @@ class ChildOutput(WireModel):
 
 
 class CancelRequest(WireModel):
-    """POST /internal/sessions/{id}/children/{child}/cancel"""
+    """POST /internal/sessions/{child}/cancel"""
 
     reason: str = Field(min_length=1, max_length=2000)
 
 
 class StatusAnswer(WireModel):
     status: str
+
+
+class StatusRequest(WireModel):
+    """POST /internal/sessions/{id}/status"""
+
+    status: str = Field(min_length=1, max_length=500)
+    detail: str | None = Field(default=None, max_length=8000)
 
 
 class QuietRequest(WireModel):

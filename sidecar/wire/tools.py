@@ -20,6 +20,7 @@ EVERYONE: Final = (
     "preview_events",
     "preview_verify",
     "preview_release",
+    "preview_rollback",
     "get_cost",
 )
 WITH_SPAWN: Final = (
