@@ -10,6 +10,9 @@ from typing import Protocol
 
 from sidecar.domain.ids import FlowRunId
 
+CANCELLED_IN_PREFECT = "its flow run was cancelled in Prefect"
+"""Why a session is cancelled whose flow run a person cancelled there."""
+
 
 class RunPhase(StrEnum):
     """Prefect's state types, folded: what the relay decides on."""
@@ -30,6 +33,13 @@ class RunState:
     name: str
     """Prefect's own state name, e.g. `Late`, `AwaitingConcurrencySlot`."""
     message: str = ""
+    by_parent: bool = False
+    """Cancelled by Prefect because the run it is linked under was, not by anybody's wish for this one."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Nothing changes it any more. A run that is only being cancelled has not ended."""
+        return self.phase in (RunPhase.FINAL, RunPhase.MISSING) or self.name == "Cancelled"
 
 
 class Prefect(Protocol):
@@ -57,6 +67,14 @@ class Prefect(Protocol):
 
     async def cancel(self, flow_run_id: FlowRunId) -> None:
         """Repeatable; unknown and final runs are left as they are."""
+        ...
+
+    async def abandon(self, flow_run_id: FlowRunId, reason: str) -> None:
+        """Marks a run that was given up as Crashed, unless it is final. Repeatable.
+
+        Its linked runs are left alone, which a cancel would not: Prefect cancels the linked runs of a
+        cancelled run, and the children of a session whose activation died go on.
+        """
         ...
 
     async def ping(self) -> None: ...

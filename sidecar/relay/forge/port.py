@@ -1,12 +1,16 @@
-"""What the relay needs of a forge. `sidecar.relay.forge.github` speaks to api.github.com and to the embedded one."""
+"""What the relay needs of a forge. `github` speaks to api.github.com and to the embedded one alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from pydantic import SecretStr
 
 from sidecar.domain.ids import Repository, Revision
+
+MAX_FILE_BYTES: Final = 1 << 20
+"""A longer file is cut here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +22,15 @@ class ForgeToken:
 
 
 class Forge(Protocol):
-    """Every verb raises ForgeUnavailable when the forge does not answer or answers 5xx or 429."""
+    """Every verb raises ForgeUnavailable when the forge does not answer, answers 5xx or asks to be left alone
+    for a while, and Forbidden when the App is not installed on the repository or may not do it there.
+    """
 
     git_url: str
     """Smart-HTTP base; git user is `x-access-token`."""
 
     async def token(self, repo: Repository, access: Literal["read", "write"]) -> ForgeToken:
-        """Raises Forbidden when the App is not installed on the repository."""
+        """May be one that was minted earlier, with ten minutes left at least."""
         ...
 
     async def head(self, repo: Repository, branch: str) -> Revision | None:
@@ -36,7 +42,16 @@ class Forge(Protocol):
         ...
 
     async def read_file(self, repo: Repository, path: str, revision: Revision) -> bytes | None:
-        """At most 1 MiB; None when the file or the commit is not there."""
+        """Its first MAX_FILE_BYTES; None when the commit is not there or has no file of that path."""
+        ...
+
+    async def list_files(
+        self, repo: Repository, path: str, revision: Revision
+    ) -> Sequence[str] | None:
+        """The paths of the files that stand in a directory itself, sorted; `path` "" is the root.
+
+        None when the commit is not there or has no directory of that path.
+        """
         ...
 
     async def merge(self, repo: Repository, base: str, head: Revision, message: str) -> Revision:

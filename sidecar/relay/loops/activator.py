@@ -1,0 +1,32 @@
+"""The activator, level-triggered: what needs a flow run gets one, what its run became is drawn from Prefect.
+
+Requesting runs on every replica and reacts to a nudge at once, as rows and keys make it safe to repeat.
+Reconciling polls Prefect, on one replica.
+"""
+
+from sidecar.relay.activating import request_missing
+from sidecar.relay.loops.answering import Answering
+from sidecar.relay.loops.rounds import rounds
+from sidecar.relay.nudges import ACTIVATOR
+from sidecar.relay.reconciling import Reconciler
+from sidecar.relay.services import Services
+
+REQUEST_EVERY_SECONDS = 1.0
+RECONCILE_EVERY_SECONDS = 1.0
+
+
+async def run(services: Services) -> None:
+    """Requests. A nudge that comes during a pass brings the next one at once."""
+    while True:
+        mark = services.nudges.mark(ACTIVATOR)
+        await request_missing(services)
+        await services.nudges.wait(ACTIVATOR, REQUEST_EVERY_SECONDS, mark)
+
+
+async def reconcile(services: Services) -> None:
+    reconciler, answering = Reconciler(), Answering()
+
+    async def one_pass(services: Services) -> None:
+        await reconciler.reconcile(services, answering.heard(services.now()))
+
+    await rounds(services, "reconciler", one_pass, every_seconds=RECONCILE_EVERY_SECONDS)
