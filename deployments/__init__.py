@@ -1,1 +1,1 @@
-"""Agents as code, and how they become Prefect deployments."""
+"""Registers agents and the product's own flows with Prefect. Agents are YAML files under agents/."""
