@@ -1,0 +1,1 @@
+"""Replacing secrets under running sessions. It knows secrets and workloads, and nothing of sessions."""
