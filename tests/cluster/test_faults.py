@@ -1,0 +1,189 @@
+"""Whatever dies while a session works: its turn is finished by the next activation, once."""
+
+import re
+import secrets
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+import strikes
+from clusters import SESSIONS, SYSTEM, kubectl, listed, patiently, until
+
+from infra.local.forge.seed import seed_repository
+
+pytestmark = pytest.mark.timeout(600)
+RECOVERY_SECONDS = 240
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def ledger(cluster):
+    """A session that counts, and what it was told so far."""
+    token = (cluster.state_dir / "secrets" / "forge-admin-token").read_text().strip()
+    with tempfile.TemporaryDirectory() as scratch:
+        (Path(scratch) / "README.md").write_text("Numbers, each once.\n")
+        seed_repository(cluster.urls["forge"], token, "probe-co/ledger", Path(scratch))
+    cluster.x1("agents", "apply", str(HERE / "agents"))
+    session_id = cluster.start("ledger", "hello")
+    cluster.heard(session_id, "heard hello")
+    return Ledger(cluster, session_id, token)
+
+
+class Ledger:
+    def __init__(self, cluster, session_id, token):
+        self.cluster, self.session_id, self._token = cluster, session_id, token
+        self._before = self.pushed()
+        self._first = self.told = int(self._before[-1]) if self._before else 0
+
+    def tell(self):
+        """Tells it the next number. Returns the wake once its turn has begun."""
+        wake = self.cluster.say(self.session_id, f"count {self.told + 1}")
+        self.told += 1
+        until(lambda: self.receipt(wake) in {"read", "done"}, "the turn", RECOVERY_SECONDS)
+        return wake
+
+    def receipt(self, wake):
+        found = self.cluster.get("/api/wakes", session_id=self.session_id)["wakes"]
+        return next(each["receipt"] for each in found if each["id"] == wake)
+
+    def finished(self, wake):
+        until(lambda: self.receipt(wake) == "done", "the end of its turn", RECOVERY_SECONDS)
+
+    def pushed(self):
+        """What stands at the forge: each number it was told, in order, once."""
+        headers = {
+            "authorization": f"Bearer {self._token}",
+            "accept": "application/vnd.github.raw+json",
+        }
+        url = f"{self.cluster.urls['forge']}/repos/probe-co/ledger/contents/counted?ref=main"
+        answer = patiently(lambda: httpx.get(url, headers=headers, trust_env=False))
+        return [] if answer.status_code == 404 else answer.raise_for_status().text.split()
+
+    def judge(self):
+        mine = [str(number) for number in range(self._first + 1, self.told + 1)]
+        assert self.pushed() == [*self._before, *mine]
+        self.cluster.heard(self.session_id, f"counted {self.told}")
+        words = "\n".join(self.cluster.words(self.session_id))
+        assert {n: len(re.findall(rf"counted {n}\b", words)) for n in mine} == dict.fromkeys(
+            mine, 1
+        )
+        events = self.cluster.events(self.session_id)
+        assert [each["sequence"] for each in events] == list(range(1, len(events) + 1))
+
+
+STRIKES = {
+    "the runtime": strikes.runtime,
+    "the bridge": strikes.container("agent"),
+    "the sidecar": strikes.container("sidecar"),
+    "the flow": strikes.container("prefect-job"),
+    "its pod": strikes.pod,
+    "its pod, evicted, with a sidecar that ignores SIGTERM": strikes.evicted_with_a_deaf_sidecar,
+    "the worker": strikes.component("worker"),
+    "a relay": strikes.component("relay"),
+    "the bus": strikes.component("nats"),
+    "Prefect": strikes.component("prefect"),
+    "the database, for a minute": strikes.database_for_a_minute,
+    "containerd": strikes.containerd,
+}
+
+
+@pytest.mark.parametrize("strike", STRIKES.values(), ids=STRIKES.keys())
+def test_a_turn_is_finished_once_though_this_dies_in_its_middle(ledger, strike):
+    wake = ledger.tell()
+    strike(ledger.cluster, ledger.session_id)
+    ledger.finished(wake)
+    ledger.judge()
+
+
+@pytest.mark.parametrize("name", ["the bridge", "the sidecar", "the flow", "its pod"])
+def test_a_turn_begins_though_this_died_while_the_session_waited(ledger, name):
+    STRIKES[name](ledger.cluster, ledger.session_id)
+    ledger.finished(ledger.tell())
+    ledger.judge()
+
+
+def test_what_was_neither_tracked_nor_pushed_is_there_in_the_next_pod(ledger):
+    mark = secrets.token_hex(4)
+    ledger.finished(ledger.cluster.say(ledger.session_id, f"leave work {mark}"))
+    before = ledger.cluster.pod(ledger.session_id)
+    strikes.pod(ledger.cluster, ledger.session_id)
+    kubectl("wait", "-n", SESSIONS, f"pod/{before}", "--for=delete", "--timeout=90s")
+    ledger.finished(ledger.cluster.say(ledger.session_id, f"find work {mark}"))
+    found = ledger.cluster.heard(ledger.session_id, f"found not tracked {mark}")
+    assert found.splitlines() == [f"found not tracked {mark}", f"not pushed {mark}"]
+    assert ledger.cluster.pod(ledger.session_id) != before
+    ledger.finished(ledger.tell())
+    ledger.judge()
+
+
+def test_an_agent_that_takes_the_sidecars_ports_when_it_dies_does_not_hold_it_up(ledger):
+    wake = ledger.cluster.say(ledger.session_id, "take the ports")
+    ports = ["cat", "/agent/workspace/ports"]
+    pod = ledger.cluster.pod(ledger.session_id)
+
+    def told(word):
+        with suppress(AssertionError):
+            return word in ledger.cluster.inside(pod, "agent", ports)
+
+    until(lambda: told("wants"), "the look at the ports")
+    strikes.container("sidecar")(ledger.cluster, ledger.session_id)
+    until(lambda: told("took"), "a port that it took", 20)
+    ledger.finished(wake)
+    ledger.finished(ledger.tell())
+    ledger.judge()
+
+
+def test_a_hire_that_is_asked_for_while_the_api_server_is_away_happens_once(ledger):
+    """It is asked for some seconds into the turn; this machine's way to the relay goes through the API server."""
+    mark = secrets.token_hex(4)
+    wake = ledger.cluster.say(ledger.session_id, f"hire {mark}")
+    until(lambda: ledger.receipt(wake) == "read", "the turn")
+    before = len(ledger.cluster.events(ledger.session_id, kind="child.spawned"))
+    with strikes.api_server_away():
+        time.sleep(25)
+    said = ledger.cluster.heard(ledger.session_id, f"for hire {mark}", RECOVERY_SECONDS)
+    child = said.split()[1]
+    until(
+        lambda: ledger.cluster.session(child)["status"] == "complete",
+        "the child's end",
+        RECOVERY_SECONDS,
+    )
+    spawned = ledger.cluster.events(ledger.session_id, kind="child.spawned")
+    assert len(spawned) == before + 1
+
+
+@pytest.mark.parametrize("misdeed", ["fork", "fill the disk"])
+def test_an_agent_that_takes_too_much_harms_nobody_and_goes_on(ledger, misdeed):
+    wake = ledger.cluster.say(ledger.session_id, misdeed)
+    ledger.finished(wake)
+    ledger.finished(ledger.tell())
+    ledger.judge()
+
+
+def test_nothing_is_left_of_what_died(ledger):
+    """One pod and one Job for the session that lives; what has ended is removed within its time."""
+    state = ledger.cluster.session(ledger.session_id)["status"]
+    assert state in {"running", "parked"}
+
+    def orphans():
+        live = {pod["metadata"]["name"] for pod in ledger.cluster.pods(ledger.session_id)}
+        running = [
+            pod["metadata"]["name"]
+            for pod in listed("pods", "-n", SESSIONS)
+            if pod["status"]["phase"] in {"Running", "Pending"}
+            and "ledger" in pod["metadata"]["labels"].get("prefect.io/flow-run-name", "")
+        ]
+        return sorted(set(running) - live)
+
+    until(lambda: orphans() == [], "the removal of what is left", 120)
+    assert kubectl("get", "service,secret", "-n", SESSIONS, "-o", "name").split() == [
+        "secret/x1-prefect-client"
+    ]
+    assert all(
+        pod["status"]["phase"] == "Running"
+        for pod in listed("pods", "-n", SYSTEM)
+        if pod["metadata"]["labels"].get("app.kubernetes.io/name") != "installer"
+    )

@@ -1,0 +1,148 @@
+"""What only a human does: agents applied with their grants, grants, answers, the books."""
+
+from sidecar.domain.grant import GrantType
+from sidecar.domain.ids import RequestId, new_id
+from sidecar.domain.request import HumanRequest, RequestKind
+
+BOSS = """\
+slug: boss
+kind: orchestrator
+runtime: scripted
+script: {file: boss.script.yaml}
+repos: [{repo: acme/app, allow_push: true, allow_merge: true}]
+spawns: [worker]
+"""
+
+
+def files(text=BOSS, **texts):
+    return {"files": [{"path": "boss.yaml", "text": text}], "texts": texts}
+
+
+READY = files(**{"boss.script.yaml": "turns: []"})
+
+
+async def test_a_plan_shows_what_applying_would_change_and_changes_nothing(http):
+    planned = (await http.post("/api/agents/plan", json=READY)).json()
+    assert not planned["applied"]
+    (change,) = planned["changes"]
+    assert (change["agent"], change["action"]) == ("boss", "create")
+    assert [(each["type"], each["target"]) for each in change["grants"]] == [
+        ("spawn", "worker"),
+        ("push", "acme/app"),
+        ("merge", "acme/app"),
+    ]
+    assert (await http.get("/api/agents")).json() == {"agents": []}
+
+
+async def test_applying_writes_the_agent_and_its_grants_once(http):
+    assert (await http.post("/api/agents/apply", json=READY)).json()["applied"]
+    again = (await http.post("/api/agents/apply", json=READY)).json()
+    assert again["changes"] == []
+    assert again["unchanged"] == ["boss"]
+    grants = (await http.get("/api/grants")).json()["grants"]
+    assert len(grants) == 3
+    assert {grant["granted_by"] for grant in grants} == {"operator:operator"}
+    assert [each["slug"] for each in (await http.get("/api/agents")).json()["agents"]] == ["boss"]
+
+
+async def test_a_changed_file_names_its_fields_and_what_is_no_longer_asked_for(http):
+    await http.post("/api/agents/apply", json=READY)
+    text = BOSS.replace("spawns: [worker]", "description: New.")
+    body = files(text, **{"boss.script.yaml": "turns: []"})
+    (change,) = (await http.post("/api/agents/plan", json=body)).json()["changes"]
+    assert change["action"] == "update"
+    assert change["fields"] == ["description", "spawns"]
+    assert change["unasked"] == [{"type": "spawn", "target": "worker"}]
+
+
+async def test_the_errors_of_all_files_come_at_once_and_nothing_is_written(http):
+    body = files()
+    body["files"].append({"path": "other.yaml", "text": "slug: Other\n"})
+    answer = await http.post("/api/agents/apply", json=body)
+    assert answer.status_code == 422
+    found = {(each["path"], each["line"]) for each in answer.json()["error"]["findings"]}
+    assert ("boss.yaml: script.file", 4) in found
+    assert ("other.yaml: slug", 1) in found
+    assert ("other.yaml: kind", 1) in found
+    assert (await http.get("/api/agents")).json() == {"agents": []}
+
+
+async def test_a_grant_is_given_once_and_taken_back(desk, http):
+    await desk.agent("boss")
+    body = {"agent": "boss", "type": "merge", "target": "acme/app"}
+    given = (await http.post("/api/grants", json=body)).json()
+    assert (await http.post("/api/grants", json=body)).json()["id"] == given["id"]
+    revoked = (await http.post(f"/api/grants/{given['id']}/revoke")).json()
+    assert revoked["revoked_at"]
+    assert (await http.post(f"/api/grants/{given['id']}/revoke")).json() == revoked
+    fresh = (await http.post("/api/grants", json=body)).json()
+    assert fresh["id"] != given["id"]
+    assert (await http.post("/api/grants/nope/revoke")).status_code == 404
+
+
+async def test_a_grant_for_one_session_names_it_and_others_do_not(desk, http):
+    await desk.agent("boss")
+    body = {"agent": "boss", "type": "push", "target": "acme/app", "scope": "session"}
+    assert (await http.post("/api/grants", json=body)).status_code == 422
+    session = await desk.session("boss")
+    named = body | {"session_id": session.id}
+    assert (await http.post("/api/grants", json=named)).json()["session_id"] == session.id
+    wrong = named | {"scope": "persistent"}
+    assert (await http.post("/api/grants", json=wrong)).status_code == 422
+
+
+async def asked(desk, session):
+    request = HumanRequest(
+        id=RequestId(new_id()),
+        session_id=session.id,
+        kind=RequestKind.INPUT,
+        question="Red or blue?",
+        options=("red", "blue"),
+        created_at=desk.clock(),
+    )
+    async with desk.services.store.transaction() as tx:
+        await tx.requests.insert(request)
+    return request
+
+
+async def test_an_answer_wakes_the_session_that_asked(desk, http):
+    session = await desk.session()
+    request = await asked(desk, session)
+    (open_one,) = (await http.get("/api/approvals")).json()["approvals"]
+    assert (open_one["id"], open_one["status"], open_one["agent"]) == (request.id, "open", "worker")
+    path = f"/api/approvals/{request.id}"
+    done = await http.post(path, json={"answer": "blue"})
+    assert done.json()["status"] == "answered"
+    assert (await http.post(path, json={"answer": "blue"})).status_code == 200
+    assert (await http.post(path, json={"answer": "red"})).status_code == 409
+    (wake,) = (await http.get(f"/api/wakes?session_id={session.id}")).json()["wakes"]
+    assert wake["kind"] == "approval"
+    assert wake["payload"]["answer"] == "blue"
+    assert (await http.get("/api/approvals")).json() == {"approvals": []}
+
+
+async def test_nobody_is_asked_for_a_session_that_has_ended(desk, http):
+    session = await desk.session()
+    request = await asked(desk, session)
+    await desk.ended(session, 1)
+    assert (await http.get("/api/approvals")).json() == {"approvals": []}
+    answer = await http.post(f"/api/approvals/{request.id}", json={"answer": "blue"})
+    assert answer.status_code == 409
+
+
+async def test_costs_are_summed_by_agent_and_day(desk, http):
+    await desk.session("boss", turns=2)
+    await desk.session("boss", turns=1)
+    costs = (await http.get("/api/costs")).json()
+    assert costs["agents"][0]["sessions"] == 2
+    assert costs["agents"][0]["turns"] == 3
+    assert (await http.get("/api/costs?day=2020-01-01")).json()["agents"] == []
+    assert (await http.get("/api/costs?day=today")).status_code == 422
+
+
+async def test_every_change_is_in_the_audit(desk, http):
+    await http.post("/api/agents/apply", json=READY)
+    body = {"agent": "boss", "type": GrantType.MODEL, "target": "big"}
+    await http.post("/api/grants", json=body)
+    entries = (await http.get("/api/audit")).json()["audit"]
+    assert {entry["action"] for entry in entries} == {"apply agent", "grant"}
