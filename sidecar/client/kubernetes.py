@@ -4,14 +4,16 @@ Plain REST: a handful of calls needs no client library.
 """
 
 import json
+import re
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
 
 from sidecar.domain.errors import KubernetesUnavailable
 
@@ -20,6 +22,12 @@ QUIET_SECONDS: Final = 60.0
 MAX_LINE_BYTES: Final = 64 << 10
 AWAY: Final = (None, 429, 500, 502, 503, 504)
 """500 is its own word for an etcd that does not answer: https://kubernetes.io/docs/reference/using-api/api-concepts/"""
+LEARNING_SECONDS: Final = 15.0
+"""As long an API server that starts may know neither a service account nor its roles."""
+UNAUTHENTICATED: Final = 401
+FORBIDDEN: Final = 403
+_LACKS_A_ROLE: Final = re.compile(r"User \".+\" cannot \w+ resource")
+"""RBAC's sentence. A quota's and an admission's refusal read otherwise, and do not pass by waiting."""
 _SHOWN: Final = 1000
 
 
@@ -103,8 +111,8 @@ class KubernetesApi:
         headers: Mapping[str, str],
     ) -> httpx.Response:
         patiently = AsyncRetrying(
-            retry=retry_if_exception(_is_away),
-            stop=stop_after_delay(self._patience_seconds),
+            retry=retry_if_exception(lambda error: _is_away(error) or _is_learning(error)),
+            stop=_Patience(self._patience_seconds),
             wait=wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.5),
             reraise=True,
         )
@@ -164,6 +172,32 @@ class KubernetesApi:
 def _is_away(error: BaseException) -> bool:
     """No answer, or one that says: later. Others stay what they are."""
     return isinstance(error, KubernetesUnavailable) and error.status in AWAY
+
+
+def _is_learning(error: BaseException | None) -> bool:
+    """It refuses who is let in, or it may: it looks the same until it has read its roles."""
+    if not isinstance(error, KubernetesUnavailable):
+        return False
+    lacks_a_role = error.status == FORBIDDEN and _LACKS_A_ROLE.search(str(error)) is not None
+    return lacks_a_role or error.status == UNAUTHENTICATED
+
+
+class _Patience:
+    """One call's: `seconds` for a server that is away, and of these LEARNING_SECONDS for one that is learning."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._refused_at: float | None = None
+
+    def __call__(self, state: RetryCallState) -> bool:
+        if (state.seconds_since_start or 0.0) >= self._seconds:
+            return True
+        if not _is_learning(state.outcome.exception() if state.outcome else None):
+            self._refused_at = None
+            return False
+        now = time.monotonic()
+        self._refused_at = self._refused_at or now
+        return now - self._refused_at >= LEARNING_SECONDS
 
 
 def _line(content: bytes) -> str:
