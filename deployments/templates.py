@@ -18,6 +18,8 @@ from prefect.workers.process import ProcessWorker
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sidecar.domain.workspace import DEFAULT
+
 PoolType = Literal["kubernetes", "process"]
 Template = dict[str, Any]
 
@@ -48,6 +50,7 @@ class PoolSettings(BaseSettings):
     """These two are JSON in the environment, as Kubernetes has them."""
     image_pull_secret: str = ""
     operations_namespace: str = "x1-operations"
+    workspaces: list[str] = Field(default_factory=lambda: [DEFAULT])
     buildkit_image: str = "moby/buildkit:v0.34.2"
     buildkit_is_rootless: bool = False
     registry_is_plain: bool = False
@@ -110,6 +113,7 @@ def _session_defaults(settings: PoolSettings) -> dict[str, Any]:
 def _preview_defaults(settings: PoolSettings) -> dict[str, str]:
     """As variables' values, which are texts."""
     return {
+        "workspaces": json.dumps(settings.workspaces),
         "buildkit_image": settings.buildkit_image,
         "buildkit_is_rootless": str(settings.buildkit_is_rootless).lower(),
         "registry_is_plain": str(settings.registry_is_plain).lower(),

@@ -101,6 +101,8 @@ class RelaySettings(BaseSettings):
     """A directory on the disk that ledger, bus and workspaces share on one machine; None: each has its own."""
     least_free_bytes: int = Field(default=512 << 20, ge=0)
     """With less than this free there, no new work begins."""
+    workspaces: tuple[str, ...] = ()
+    """Those whose previews have a place; empty: whichever agents name, as on one machine."""
     preview_target: Literal["local", "kubernetes"] = "local"
     preview_url_template: str = "http://{label}.localhost:8800"
     """As `https://{label}.previews.example.com`: a label becomes the first of a preview's host name."""
@@ -114,6 +116,9 @@ class RelaySettings(BaseSettings):
     watchdog_first_seconds: float = 180
     log_level: str = "INFO"
     loops: bool = Field(default=True, description="False serves routes only: for tests of routes.")
+
+    def has_workspace(self, name: str) -> bool:
+        return not self.workspaces or name in self.workspaces
 
     @model_validator(mode="after")
     def _can_tell_a_flow(self) -> Self:

@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.cluster import certificates, inventory, jobs, registry_realm, routes, secrets
+from infra.cluster import (
+    certificates,
+    inventory,
+    jobs,
+    registry_realm,
+    routes,
+    secrets,
+    workspaces,
+)
 from infra.cluster.applying import applied
 from infra.cluster.kubectl import Kubectl
 from infra.cluster.readiness import Say, await_ready
@@ -47,8 +55,12 @@ Step = Callable[[Installation], Iterator[str]]
 def install(
     kubectl: Kubectl, wish: Wish, say: Say, given: Mapping[str, str] | None = None
 ) -> list[str]:
-    """What stands as wished is left. Returns what was made or changed. Raises WrongUsage as `before` does."""
+    """What stands as wished is left. Returns what was made or changed.
+
+    Raises WrongUsage as `before` does, and when a workspace that is left out holds previews: nothing is changed.
+    """
     before(kubectl, wish)
+    workspaces.require_none_left(kubectl, wish.workspaces)
     installation = Installation(
         kubectl=kubectl,
         wish=wish,
@@ -90,7 +102,8 @@ def _inventory(installation: Installation) -> Iterator[str]:
 
 
 def _secrets(installation: Installation) -> Iterator[str]:
-    yield from secrets.ensure(installation.kubectl, installation.given)
+    told = {secrets.WORKSPACES: " ".join(installation.wish.workspaces)}
+    yield from secrets.ensure(installation.kubectl, {**installation.given, **told})
 
 
 def _manifests(installation: Installation) -> Iterator[str]:
@@ -121,13 +134,19 @@ def _readiness(installation: Installation) -> Iterator[str]:
     yield from ()
 
 
+def _workspaces(installation: Installation) -> Iterator[str]:
+    """The relay, ready by now, takes no deploy for one that is left out."""
+    yield from workspaces.remove_departed(installation.kubectl, installation.wish.workspaces)
+
+
 def _leftovers(installation: Installation) -> Iterator[str]:
     """When what replaces them is ready."""
     yield from inventory.finish(installation.kubectl, installation.objects)
 
 
 def _routes(installation: Installation) -> Iterator[str]:
-    yield from routes.remove_others(installation.kubectl, installation.wish.route)
+    wish = installation.wish
+    yield from routes.remove_others(installation.kubectl, wish.route, wish.workspaces)
 
 
 def _jobs(installation: Installation) -> Iterator[str]:
@@ -151,6 +170,7 @@ STEPS: Final[tuple[Step, ...]] = (
     _registry,
     _workloads,
     _readiness,
+    _workspaces,
     _leftovers,
     _routes,
     _jobs,

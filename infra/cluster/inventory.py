@@ -14,7 +14,8 @@ from infra.cluster.secrets import SYSTEM
 NAME: Final = "x1-objects"
 KEY: Final = "objects"
 KEPT: Final = ("Namespace", "PersistentVolumeClaim", "Secret")
-"""They hold what nobody can make again: an uninstallation removes them, and nothing else does."""
+"""They hold what nobody can make again: an uninstallation removes them, and nothing else does, but for the empty
+namespace of a workspace that is left out (workspaces)."""
 UNSERVED: Final = "the server doesn't have a resource type"
 
 

@@ -13,7 +13,9 @@ import yaml
 from infra.cluster import open_networks
 from infra.cluster.kubectl import Kubectl
 from infra.cluster.secrets import SYSTEM
+from infra.cluster.workspaces import twinned
 from infra.local.errors import WrongUsage
+from sidecar.domain.workspace import DEFAULT
 
 MANIFESTS: Final = Path(__file__).resolve().parents[1] / "k8s"
 IMAGES: Final = ("control", "flow", "sidecar", "agent")
@@ -39,6 +41,11 @@ class Wish:
     def route(self) -> str:
         """`gateway` or `ingress`: overlays are made for a Gateway, and a component makes the other of it."""
         return self.values.get("previews-route", "gateway")
+
+    @property
+    def workspaces(self) -> tuple[str, ...]:
+        """Each has a namespace for its previews: the manifests have the default one's, the others' are like it."""
+        return tuple(json.loads(self.values.get("workspaces", f'["{DEFAULT}"]')))
 
 
 def overlays() -> list[str]:
@@ -74,7 +81,7 @@ def render(kubectl: Kubectl, wish: Wish) -> list[dict[str, Any]]:
         _write(place / "valued", _valued(wish, place / "valued"))
         _write(place / "whole", _whole(wish, place / "whole"))
         text = kubectl.kustomize(place / "whole")
-    return [each for each in yaml.safe_load_all(text) if each]
+    return list(twinned((each for each in yaml.safe_load_all(text) if each), wish.workspaces))
 
 
 def _write(place: Path, content: Mapping[str, Any]) -> None:

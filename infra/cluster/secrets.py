@@ -18,18 +18,20 @@ from infra.cluster.kubectl import Kubectl
 from infra.local import secrets as local
 from infra.local.components import natskeys
 from infra.local.state import StateDir
+from sidecar.domain.workspace import DEFAULT, previews_namespace
 
 SYSTEM: Final = "x1-system"
 SESSIONS: Final = "x1-sessions"
 OPERATIONS: Final = "x1-operations"
 BUILDS: Final = "x1-builds"
-PREVIEWS: Final = "x1-previews-default"
 WHOLE: Final = "x1-relay"
 PULL: Final = "x1-image-login"
 PULL_LOGIN: Final = "pull-login.json"
 STAMPS: Final = "x1-stamps"
 STAMP_KEYS: Final = "stamp-keys"
 """A key a line, the newest first."""
+WORKSPACES: Final = "workspaces"
+"""Their names, a space between: no secret, but what says where parts of the whole lie."""
 POSTGRES: Final = "x1@postgres.x1-system.svc:5432"
 LOCAL_NAMES: Final = (
     "prefect-auth",
@@ -127,6 +129,10 @@ def _addresses(_: Whole) -> Mapping[str, str]:
     return {"postgres-address": POSTGRES}
 
 
+def _default_workspace(_: Whole) -> Mapping[str, str]:
+    return {WORKSPACES: DEFAULT}
+
+
 def _own_secrets(whole: Whole) -> Mapping[str, str]:
     if whole.keys() >= {*LOCAL_NAMES}:
         return {}
@@ -189,7 +195,7 @@ def _pulling(whole: Whole) -> Iterator[Part]:
     if PULL_LOGIN in whole:
         content = {".dockerconfigjson": whole[PULL_LOGIN]}
         kind = "kubernetes.io/dockerconfigjson"
-        for namespace in (SYSTEM, SESSIONS, OPERATIONS, BUILDS, PREVIEWS):
+        for namespace in (SYSTEM, SESSIONS, OPERATIONS, BUILDS, *_previews(whole)):
             yield Part(name=PULL, namespace=namespace, content=content, type=kind)
 
 
@@ -198,9 +204,14 @@ def _stamp_keys(_: Whole) -> Mapping[str, str]:
 
 
 def _stamps(whole: Whole) -> Iterator[Part]:
-    """For the service that stamps, and for the flows that ask it."""
-    for namespace in (PREVIEWS, OPERATIONS):
+    """For the services that stamp, and for the flows that ask them."""
+    for namespace in (*_previews(whole), OPERATIONS):
         yield Part(name=STAMPS, namespace=namespace, content={"keys": whole[STAMP_KEYS]})
+
+
+def _previews(whole: Whole) -> list[str]:
+    """Where previews run."""
+    return [previews_namespace(each) for each in whole.get(WORKSPACES, DEFAULT).split()]
 
 
 def _nats(keys: Mapping[str, str]) -> str:
@@ -219,6 +230,7 @@ def _nats(keys: Mapping[str, str]) -> str:
 
 MAKERS: Final[tuple[Maker, ...]] = (
     _addresses,
+    _default_workspace,
     _own_secrets,
     _bus_keys,
     _stamp_keys,

@@ -1,6 +1,7 @@
 """What an installation is told: a small YAML file and some options. All that is wrong is said at once."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,7 @@ from infra.cluster.open_networks import OpenNetwork, as_json
 from infra.cluster.rendering import Wish
 from infra.cluster.secrets import PULL, PULL_LOGIN
 from infra.local.errors import WrongUsage
+from sidecar.domain.workspace import DEFAULT, LONGEST, previews_namespace
 
 PREFIX = "x1/"
 TAG = "0.1.0"
@@ -31,9 +33,25 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _workspace(text: str) -> str:
+    if len(text) > LONGEST or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", text):
+        raise ValueError(
+            f"expected at most {LONGEST} of a-z, 0-9 and, inside, hyphens, as "
+            f"{previews_namespace('<name>')} is a namespace; came {text!r}"
+        )
+    return text
+
+
+def _with_default(names: tuple[str, ...]) -> tuple[str, ...]:
+    return (DEFAULT, *sorted({*names} - {DEFAULT}))
+
+
 Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 Namespace = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+Workspaces = Annotated[
+    tuple[Annotated[str, AfterValidator(_workspace)], ...], AfterValidator(_with_default)
+]
 
 
 class Strict(BaseModel):
@@ -199,6 +217,8 @@ class Settings(Strict):
     forge: Forge | None = None
     postgres: Postgres | None = None
     registry: Registry | None = None
+    workspaces: Workspaces = (DEFAULT,)
+    """Tenants, as agents name them: each has a namespace for its previews. `default` is always among them."""
     previews: Previews = Previews()
     sessions: Sessions = Sessions()
     builds: Builds = Builds()
@@ -229,6 +249,7 @@ class Settings(Strict):
             "prefect-url": self.prefect_url,
             "pages-from": self.pages_from,
             "node-networks": " ".join(map(str, self.node_networks)),
+            "workspaces": None if self.workspaces == (DEFAULT,) else json.dumps(self.workspaces),
             **self.images.values(),
             "open-networks": as_json(self.open_networks),
             **self.previews.values(),

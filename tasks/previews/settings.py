@@ -7,6 +7,8 @@ from uuid import uuid4
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sidecar.domain.workspace import DEFAULT
+
 
 class PreviewSettings(BaseSettings):
     """`builds_dir` and `preview_host_socket` belong to the local target, what follows them to Kubernetes'."""
@@ -21,9 +23,8 @@ class PreviewSettings(BaseSettings):
     preview_host_socket: Path = Path("previewhost.sock")
     kubernetes_url: str = "https://kubernetes.default.svc"
     kubernetes_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-    preview_workspace: str = "default"
-    previews_namespace: str = "x1-previews-default"
-    """That workspace's."""
+    workspaces: tuple[str, ...] = (DEFAULT,)
+    """Those whose previews have a namespace."""
     builds_namespace: str = "x1-builds"
     buildkit_image: str = "moby/buildkit:v0.34.2"
     buildkit_is_rootless: bool = False

@@ -14,7 +14,7 @@ from sidecar.wire.preview_sweeps import (
 )
 from tasks.builders.port import Builder
 from tasks.previews import steps
-from tasks.previews.kubernetes.inventory import Inventory, look
+from tasks.previews.kubernetes.inventory import Inventory, look, together
 from tasks.previews.kubernetes.names import PREVIEW, REVISION
 from tasks.previews.kubernetes.namespace import Namespace
 from tasks.previews.settings import PreviewSettings
@@ -31,8 +31,9 @@ async def ledger(relay: OperationsClient, settings: PreviewSettings, nonce: str)
 
 
 @steps.step(name="look", retries=RETRIES, retry_delay_seconds=PAUSES_SECONDS)
-async def inventory(here: Namespace) -> Inventory:
-    return await look(here)
+async def inventory(here: Sequence[Namespace]) -> Inventory:
+    """All or nothing: what is in a namespace that was not looked at would be taken for missing."""
+    return together([await look(each) for each in here])
 
 
 @steps.step(name="look at builds", retries=RETRIES, retry_delay_seconds=PAUSES_SECONDS)
@@ -49,13 +50,16 @@ async def settle(
 
 
 @steps.step(name="remove", retries=RETRIES, retry_delay_seconds=PAUSES_SECONDS)
-async def remove(here: Namespace, preview_id: str) -> None:
-    await here.remove({PREVIEW: preview_id})
+async def remove(here: Sequence[Namespace], preview_id: str) -> None:
+    """Wherever it is: nobody but the objects themselves knows the workspace of a stranger."""
+    for each in here:
+        await each.remove({PREVIEW: preview_id})
 
 
 @steps.step(name="remove a revision", retries=RETRIES, retry_delay_seconds=PAUSES_SECONDS)
-async def remove_revision(here: Namespace, found: PreviewRevision) -> None:
-    await here.remove({PREVIEW: found.preview_id, REVISION: found.revision})
+async def remove_revision(here: Sequence[Namespace], found: PreviewRevision) -> None:
+    for each in here:
+        await each.remove({PREVIEW: found.preview_id, REVISION: found.revision})
 
 
 @steps.step(name="remove a build", retries=RETRIES, retry_delay_seconds=PAUSES_SECONDS)

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 from clusters import kubectl, listed, until
 
+from infra.cluster.workspaces import twinned
+
 OVERLAY = Path(__file__).resolve().parents[2] / "infra" / "k8s" / "overlays" / "local"
 OURS = re.compile(r"\bx1-(system|sessions|operations|builds|gateway|previews-[a-z]+)\b")
 IMAGE = "python:3.11-slim"
@@ -59,9 +61,11 @@ Ask = tuple[str, int, str]
 
 
 def rendered(prefix: str) -> list[dict[str, Any]]:
-    """The overlay, its namespaces renamed: `x1-system` is `<prefix>system`."""
-    text = OURS.sub(lambda found: prefix + found[1], kubectl("kustomize", str(OVERLAY)))
-    return [each for each in yaml.safe_load_all(text) if each]
+    """The overlay for two workspaces, its namespaces renamed: `x1-system` is `<prefix>system`."""
+    found = [each for each in yaml.safe_load_all(kubectl("kustomize", str(OVERLAY))) if each]
+    text = yaml.safe_dump_all(twinned(found, ["default", "another"]))
+    renamed = OURS.sub(lambda found: prefix + found[1], text)
+    return list(yaml.safe_load_all(renamed))
 
 
 def pod(

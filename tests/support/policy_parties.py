@@ -6,6 +6,7 @@ A preview's labels and its policy are what a preview flow makes of it.
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar.domain.workspace import previews_namespace
 from sidecar.wire.preview_spec import DependencySpec
 from sidecar.wire.previews import OperationBundle
 from tasks.previews.kubernetes import dependencies
@@ -16,7 +17,6 @@ NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 Protocol = Literal["TCP", "UDP"]
 Port = tuple[int, Protocol]
-PREVIEWS = "x1-previews-default"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def _component(namespace: str, component: str) -> Party:
     return Party(namespace=namespace, labels={COMPONENT: component}, ports=(8080,))
 
 
-def _bundle(branch: str) -> OperationBundle:
+def _bundle(branch: str, workspace: str = "default") -> OperationBundle:
     host = f"app-{branch}.previews.test"
     return OperationBundle(
         outcome="claimed",
@@ -50,30 +50,36 @@ def _bundle(branch: str) -> OperationBundle:
         repo="acme/app",
         branch=branch,
         revision="a" * 40,
-        workspace="default",
+        workspace=workspace,
         url=f"https://{host}",
         alias_url=f"https://{host}",
     )
 
 
-ONE, ANOTHER = _bundle("one"), _bundle("another")
+ONE, ANOTHER, ABROAD = _bundle("one"), _bundle("another"), _bundle("abroad", "another")
 
 
 def _app(bundle: OperationBundle) -> Party:
-    return Party(namespace=PREVIEWS, labels=revision_labels(bundle, "app"), ports=(8000,))
+    labels = revision_labels(bundle, "app")
+    return Party(namespace=previews_namespace(bundle.workspace), labels=labels, ports=(8000,))
 
 
 def _dependency(bundle: OperationBundle) -> Party:
     wanted = DependencySpec(kind="postgres", name="db", provides=())
     workload, _ = dependencies.server(bundle, wanted)
     labels = workload["spec"]["template"]["metadata"]["labels"]
-    return Party(namespace=PREVIEWS, labels=labels, ports=(5432,))
+    return Party(namespace=previews_namespace(bundle.workspace), labels=labels, ports=(5432,))
 
 
 def policies_of_previews() -> list[dict]:
     """Each preview's own, which its flow makes."""
-    found = [policy(each) for each in (ONE, ANOTHER)]
-    return [each | {"metadata": each["metadata"] | {"namespace": PREVIEWS}} for each in found]
+    return [_own_policy(each) for each in (ONE, ANOTHER, ABROAD)]
+
+
+def _own_policy(bundle: OperationBundle) -> dict:
+    made = policy(bundle)
+    space = previews_namespace(bundle.workspace)
+    return made | {"metadata": made["metadata"] | {"namespace": space}}
 
 
 PARTIES: dict[str, Party] = {
@@ -96,6 +102,8 @@ PARTIES: dict[str, Party] = {
     "dependency": _dependency(ONE),
     "another preview": _app(ANOTHER),
     "another dependency": _dependency(ANOTHER),
+    "preview of another workspace": _app(ABROAD),
+    "dependency of another workspace": _dependency(ABROAD),
     "gateway": Party(namespace="ingress", labels={"app": "traefik"}, ports=(8443, 9000)),
     "stranger": Party(namespace="stranger", labels={}),
 }

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 
 from policy_parties import FIXED, PARTIES, Port, Protocol
 
-TWINS = {"another session", "another preview", "another dependency"}
+TWINS = {
+    *("another session", "another preview", "another dependency"),
+    "dependency of another workspace",
+}
 """They ask nobody: each is like one that does, and shows that this one does not reach it."""
 
 
@@ -137,10 +140,19 @@ REACHED: dict[str, Ways] = {
         reached={"preview 8000": "pods of one preview reach one another"},
         nothing_else="it answers, and asks nobody",
     ),
+    "preview of another workspace": Ways(
+        reached={
+            "dependency of another workspace 5432": "its own preview's",
+            "internet 443": "what agents wrote may use the world",
+            **_NAMES,
+        },
+        nothing_else="previews of another workspace are in another namespace, and no more its business",
+    ),
     "gateway": Ways(
         reached={
             "preview 8000": "visitors",
             "another preview 8000": "visitors",
+            "preview of another workspace 8000": "visitors",
             "registry 5000": "anybody may knock; tokens decide (overlay local)",
         },
         nothing_else="visitors come to previews, and not to what stands behind them",

@@ -81,8 +81,7 @@ class Ground:
     def target(self, grace_seconds: float = 60.0) -> Generator[KubernetesTarget]:
         """With the rights of a preview flow's service account, and no others."""
         installation = Installation(
-            workspace="default",
-            previews=self.previews,
+            previews={"default": self.previews},
             routes=self.writer,
             grace_seconds=grace_seconds,
         )

@@ -12,7 +12,9 @@ from sidecar.domain.audit import AuditEntry
 from sidecar.domain.errors import AgentUnknown, Finding, InvalidArguments
 from sidecar.domain.grant import Grant, GrantScope, GrantType
 from sidecar.domain.ids import AgentSlug, GrantId, new_id
+from sidecar.domain.workspace import unknown
 from sidecar.relay.services import Services
+from sidecar.settings import RelaySettings
 from sidecar.store.port import Transaction
 from sidecar.wire.agent_file import parse_agent
 from sidecar.wire.operator import AgentChange, AgentFiles, GrantAsked, PlanAnswer
@@ -42,7 +44,7 @@ class Difference:
 
 async def plan(services: Services, files: AgentFiles) -> PlanAnswer:
     """Raises InvalidArguments with the findings of all files at once."""
-    agents = read_all(files)
+    agents = read_all(files, services.settings)
     async with services.store.transaction() as tx:
         differences = [await _difference(tx, agent) for agent in agents]
     return _answer(differences, applied=False)
@@ -50,7 +52,7 @@ async def plan(services: Services, files: AgentFiles) -> PlanAnswer:
 
 async def apply(services: Services, files: AgentFiles, operator: str) -> PlanAnswer:
     """The same, and does it: all files or none."""
-    agents = read_all(files)
+    agents = read_all(files, services.settings)
     async with services.store.transaction() as tx:
         differences = [await _difference(tx, agent) for agent in agents]
         for each in differences:
@@ -58,7 +60,7 @@ async def apply(services: Services, files: AgentFiles, operator: str) -> PlanAns
     return _answer(differences, applied=True)
 
 
-def read_all(files: AgentFiles) -> list[Agent]:
+def read_all(files: AgentFiles, settings: RelaySettings) -> list[Agent]:
     agents: dict[AgentSlug, Agent] = {}
     findings: list[Finding] = []
     read_file = _reader(files.texts)
@@ -70,6 +72,9 @@ def read_all(files: AgentFiles) -> list[Agent]:
             continue
         if agent.slug in agents:
             findings.append(Finding(path=f"{each.path}: slug", message=f"{agent.slug!r} twice"))
+        if not settings.has_workspace(agent.workspace):
+            place = f"{each.path}: workspace"
+            findings.append(Finding(path=place, message=unknown(agent.workspace)))
         agents[agent.slug] = agent
     if findings:
         raise InvalidArguments("these agent files cannot be used", tuple(findings))

@@ -19,7 +19,11 @@ from sidecar.relay.previews.opening import Why, open_deploy
 from sidecar.relay.previews.owning import require_claimable
 from sidecar.relay.previews.reading import model_of, waits_for
 from sidecar.relay.previews.starting import start
-from sidecar.relay.previews.validating import require_attached, require_on_branch
+from sidecar.relay.previews.validating import (
+    require_attached,
+    require_on_branch,
+    require_place,
+)
 from sidecar.relay.room import require_room
 from sidecar.relay.services import Services
 from sidecar.relay.tokens import SessionClaims
@@ -69,7 +73,7 @@ async def _earlier(
 async def _judge(services: Services, claims: SessionClaims, request: DeployRequest) -> None:
     """Before the transaction: no row is locked while the forge is asked."""
     repo, revision = Repository(request.repo), Revision(request.commit_sha)
-    await require_attached(services, claims, repo)
+    require_place(services, await require_attached(services, claims, repo))
     await require_on_branch(services, repo, request.branch, revision)
     await describe(services, repo, revision)
 

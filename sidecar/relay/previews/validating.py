@@ -2,6 +2,8 @@
 
 from sidecar.domain.errors import Forbidden, RevisionNotOnBranch, SpecInvalid
 from sidecar.domain.ids import Repository, Revision
+from sidecar.domain.session import Session
+from sidecar.domain.workspace import unknown
 from sidecar.relay.fence import check
 from sidecar.relay.previews.described import describe
 from sidecar.relay.rights import rights_of
@@ -14,9 +16,11 @@ from sidecar.wire.previews import ValidateAnswer, ValidateRequest
 async def validate(
     services: Services, claims: SessionClaims, request: ValidateRequest
 ) -> ValidateAnswer:
-    """Findings are an answer, not an error. Raises Forbidden for a repository that is not attached."""
+    """Findings are an answer, not an error. Raises Forbidden for a repository that is not attached, and where
+    the session's workspace has no place for previews.
+    """
     repo = Repository(request.repo)
-    await require_attached(services, claims, repo)
+    require_place(services, await require_attached(services, claims, repo))
     try:
         await describe(services, repo, Revision(request.revision))
     except SpecInvalid as error:
@@ -28,13 +32,20 @@ async def validate(
     return ValidateAnswer(ok=True)
 
 
-async def require_attached(services: Services, claims: SessionClaims, repo: Repository) -> None:
+def require_place(services: Services, session: Session) -> None:
+    """Its agent may have been applied before settings left its workspace out. Raises Forbidden."""
+    if not services.settings.has_workspace(session.workspace):
+        raise Forbidden(unknown(session.workspace))
+
+
+async def require_attached(services: Services, claims: SessionClaims, repo: Repository) -> Session:
     async with services.store.transaction() as tx:
         session = await tx.sessions.get(claims.session_id)
         check(session, claims)
         rights = await rights_of(tx, session)
     if all(each.repo != repo for each in rights.attachments()):
         raise Forbidden(f"{repo} is not attached to this session")
+    return session
 
 
 async def require_on_branch(

@@ -42,6 +42,15 @@ async def look(here: Namespace) -> Inventory:
     )
 
 
+def together(found: Sequence[Inventory]) -> Inventory:
+    """Of several namespaces: a preview is in one of them."""
+    return Inventory(
+        present=frozenset().union(*(each.present for each in found)),
+        serving={preview: revision for each in found for preview, revision in each.serving.items()},
+        revisions=frozenset().union(*(each.revisions for each in found)),
+    )
+
+
 def _serving(routes: Sequence[Object], found: Mapping[str, Sequence[Object]]) -> dict[str, str]:
     services = {each["metadata"]["name"] for each in found["Service"]}
     workloads = Counter(

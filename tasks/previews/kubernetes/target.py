@@ -4,11 +4,12 @@ A revision stays behind its alias until it is tidied away, whatever the branch's
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.client.kubernetes import KubernetesApi
+from sidecar.domain.workspace import DEFAULT, unknown
 from sidecar.wire.preview_abilities import Abilities
 from sidecar.wire.preview_spec import PreviewSpec
 from sidecar.wire.previews import OperationBundle
@@ -34,10 +35,9 @@ PARTS: Final = ("Deployment", "StatefulSet", "Service")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """Namespaces and names that the operator chose: `previews` is the namespace of `workspace`."""
+    """Namespaces and names that the operator chose: `previews` are namespaces by their workspaces."""
 
-    workspace: str
-    previews: str
+    previews: Mapping[str, str]
     routes: RouteWriter
     grace_seconds: float = 60.0
     """Over what an app takes to start: a node pulls its image first."""
@@ -49,7 +49,10 @@ class KubernetesTarget:
     ) -> None:
         self._builder = builder
         self._routes = installation.routes
-        self._here = Namespace(api, installation.previews, self._routes.kind)
+        self._namespaces = {
+            workspace: Namespace(api, name, self._routes.kind)
+            for workspace, name in installation.previews.items()
+        }
         self._installation = installation
         self.way = way
 
@@ -59,13 +62,13 @@ class KubernetesTarget:
 
     async def build(self, operation: Operation, spec: PreviewSpec) -> str:
         """An image by digest; manifests name images that are built already."""
+        self._place(operation.bundle)
         if spec.kind == "manifest":
             return PREBUILT
         return await builds.image(self._builder, operation, spec)
 
     async def start(self, operation: Operation, spec: PreviewSpec, artifact: str) -> None:
         bundle = operation.bundle
-        self._require_namespace(bundle)
         revision = of_revision(bundle, spec, artifact)
         await self._apply(bundle, spec, revision)
         await self._prove(bundle, spec, revision)
@@ -73,73 +76,88 @@ class KubernetesTarget:
     async def switch(self, operation: Operation, spec: PreviewSpec, artifact: str) -> None:
         bundle = operation.bundle
         entry = of_revision(bundle, spec, artifact).entry
-        await self._here.apply(routes.url(bundle, entry, self._routes))
+        await self._place(bundle).apply(routes.url(bundle, entry, self._routes))
 
     async def switch_back(self, bundle: OperationBundle) -> bool:
-        route = await self._here.get(self._routes.kind, Names.of(bundle).route)
+        here = self._place(bundle)
+        route = await here.get(self._routes.kind, Names.of(bundle).route)
         if route is None or route["metadata"]["annotations"].get(REVISION) == bundle.serving:
             return False
         before = bundle.model_copy(update={"revision": bundle.serving})
         alias = await self._alias_of(before)
         if alias is None:
-            await self._here.remove({PREVIEW: bundle.preview_id, ROLE: "url"})
+            await here.remove({PREVIEW: bundle.preview_id, ROLE: "url"})
         else:
-            await self._here.apply(routes.url(before, routes.entry_of(alias), self._routes))
+            await here.apply(routes.url(before, routes.entry_of(alias), self._routes))
         return True
 
     async def tidy(self, bundle: OperationBundle, kept: Sequence[str]) -> None:
+        here = self._place(bundle)
         mine = {PREVIEW: bundle.preview_id, ROLE: "app"}
-        found = [each for kind in PARTS for each in await self._here.find(kind, mine)]
+        found = [each for kind in PARTS for each in await here.find(kind, mine)]
         there = {each["metadata"]["labels"][REVISION] for each in found}
         for revision in sorted(there - {*kept}):
-            await self._here.remove(_whole(bundle.preview_id, revision))
+            await here.remove(_whole(bundle.preview_id, revision))
 
     async def log(self, bundle: OperationBundle, tail: int) -> list[str]:
-        pods = await self._here.find("Pod", selecting(bundle))
+        here = self._place(bundle)
+        pods = await here.find("Pod", selecting(bundle))
         if not pods:
             raise NotProven("no pod of this revision runs")
         newest = max(pods, key=lambda each: each["metadata"]["creationTimestamp"])
         container = newest["spec"]["containers"][0]["name"]
-        return await self._here.log(newest["metadata"]["name"], container, tail)
+        return await here.log(newest["metadata"]["name"], container, tail)
 
     async def release(self, bundle: OperationBundle) -> None:
-        await self._here.remove({PREVIEW: bundle.preview_id})
+        """A workspace that the installation has no more took its previews with it."""
+        here = self._namespaces.get(_workspace(bundle))
+        if here is not None:
+            await here.remove({PREVIEW: bundle.preview_id})
 
     async def _apply(
         self, bundle: OperationBundle, spec: PreviewSpec, revision: RevisionObjects
     ) -> None:
         """The policy first, so that the pods are never without; then what they need, then they."""
-        await self._here.apply(policy(bundle))
+        here = self._place(bundle)
+        await here.apply(policy(bundle))
         if login := _pull_secret(bundle):
-            await self._here.apply(login)
+            await here.apply(login)
         for dependency in spec.dependencies:
-            await self._here.create(dependencies.secret(bundle, dependency))
+            await here.create(dependencies.secret(bundle, dependency))
             for each in dependencies.server(bundle, dependency):
-                await self._here.apply(each)
+                await here.apply(each)
         for each in revision.objects:
-            await self._here.apply(each)
-        await self._here.apply(routes.alias(bundle, revision.entry, self._routes))
+            await here.apply(each)
+        await here.apply(routes.alias(bundle, revision.entry, self._routes))
 
     async def _prove(
         self, bundle: OperationBundle, spec: PreviewSpec, revision: RevisionObjects
     ) -> None:
+        here = self._place(bundle)
         seconds = spec.startup_seconds + self._installation.grace_seconds
         names = Names.of(bundle)
         servers = [("Deployment", names.dependency(each)) for each in spec.dependencies]
         for kind, name in [*servers, *revision.workloads]:
-            await await_ready(self._here, kind, name, seconds)
-        await await_served(self._here, revision.entry.service, selecting(bundle))
+            await await_ready(here, kind, name, seconds)
+        await await_served(here, revision.entry.service, selecting(bundle))
 
     async def _alias_of(self, bundle: OperationBundle) -> Object | None:
         """The route of that revision alone, which says where the revision is entered."""
-        found = await self._here.find(
+        found = await self._place(bundle).find(
             self._routes.kind, _whole(bundle.preview_id, bundle.revision) | {ROLE: "alias"}
         )
         return next(iter(found), None) if bundle.revision else None
 
-    def _require_namespace(self, bundle: OperationBundle) -> None:
-        if (bundle.workspace or "default") != self._installation.workspace:
-            raise NotProven(f"workspace {bundle.workspace} has no namespace for previews here")
+    def _place(self, bundle: OperationBundle) -> Namespace:
+        """Raises NotProven for a workspace without one: the relay refuses it, unless settings changed since."""
+        here = self._namespaces.get(_workspace(bundle))
+        if here is None:
+            raise NotProven(unknown(_workspace(bundle)))
+        return here
+
+
+def _workspace(bundle: OperationBundle) -> str:
+    return bundle.workspace or DEFAULT
 
 
 def _whole(preview_id: str, revision: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sidecar.client.kubernetes import KubernetesApi
+from sidecar.domain.workspace import previews_namespace
 from tasks.builders.buildkit import BuildKit
 from tasks.builders.image_source import BuildPlace
 from tasks.builders.port import Builder
@@ -39,9 +40,9 @@ async def chosen(settings: PreviewSettings) -> AsyncGenerator[PreviewTarget]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """Where a sweep looks."""
+    """Where a sweep looks: `previews` are the namespaces of all workspaces."""
 
-    previews: Namespace
+    previews: tuple[Namespace, ...]
     builder: Builder
 
 
@@ -49,9 +50,10 @@ class Swept:
 async def swept(settings: PreviewSettings) -> AsyncGenerator[Swept]:
     """On a cluster. On one machine the preview host keeps its own records in order."""
     api = KubernetesApi(settings.kubernetes_url, settings.kubernetes_dir)
+    kind = KINDS[settings.preview_route]
     try:
         yield Swept(
-            previews=Namespace(api, settings.previews_namespace, KINDS[settings.preview_route]),
+            previews=tuple(Namespace(api, each, kind) for each in _namespaces(settings).values()),
             builder=BuildKit(api, _place(settings)),
         )
     finally:
@@ -71,10 +73,14 @@ def way_of(settings: PreviewSettings) -> Way:
 
 def _installation(settings: PreviewSettings) -> Installation:
     return Installation(
-        workspace=settings.preview_workspace,
-        previews=settings.previews_namespace,
+        previews=_namespaces(settings),
         routes=_routes(settings),
     )
+
+
+def _namespaces(settings: PreviewSettings) -> dict[str, str]:
+    """By workspace."""
+    return {each: previews_namespace(each) for each in settings.workspaces}
 
 
 def _routes(settings: PreviewSettings) -> RouteWriter:

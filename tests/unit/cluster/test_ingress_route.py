@@ -147,13 +147,18 @@ class Cluster:
     ],
 )
 def test_previews_routes_of_the_other_kind_are_taken_away(route, other):
-    cluster = Cluster([other], {(other, "x1-previews-default"): ["p-one", "p-two"]})
-    assert len(list(routes.remove_others(cluster, route))) == 2
-    assert cluster.gone == [(other, name, "x1-previews-default") for name in ("p-one", "p-two")]
+    spaces = {"default": ["p-one", "p-two"], "team-b": ["p-three"]}
+    there = {(other, f"x1-previews-{each}"): names for each, names in spaces.items()}
+    cluster = Cluster([other], there)
+    assert len(list(routes.remove_others(cluster, route, ["default", "team-b"]))) == 3
+    assert cluster.gone == [
+        (other, name, f"x1-previews-{each}") for each, names in spaces.items() for name in names
+    ]
 
 
 def test_a_cluster_without_gateway_api_is_not_asked_for_its_objects():
-    assert list(routes.remove_others(Cluster(["ingresses.networking.k8s.io"], {}), "ingress")) == []
+    cluster = Cluster(["ingresses.networking.k8s.io"], {})
+    assert list(routes.remove_others(cluster, "ingress", ["default"])) == []
 
 
 def test_the_doctor_looks_for_the_class_and_names_those_that_are_there(render_overlay):

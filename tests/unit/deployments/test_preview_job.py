@@ -62,7 +62,7 @@ async def test_ingresses_their_class_and_their_controllers_words_reach_the_flow(
         mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
         assert str(target.way.stamps.keys_file) == f"{mounts['stamps']}/keys"
     async with swept(settings) as looked_at:
-        assert looked_at.previews.route_kind == "Ingress"
+        assert [each.route_kind for each in looked_at.previews] == ["Ingress"]
 
 
 async def test_without_a_word_previews_are_behind_the_gateway(flow_settings):
@@ -71,4 +71,18 @@ async def test_without_a_word_previews_are_behind_the_gateway(flow_settings):
         assert target._routes.kind == "HTTPRoute"
         assert target.way.stamps is None
     async with swept(settings) as looked_at:
-        assert looked_at.previews.route_kind == "HTTPRoute"
+        assert [(each.route_kind, each.name) for each in looked_at.previews] == [
+            ("HTTPRoute", "x1-previews-default")
+        ]
+
+
+async def test_the_workspaces_of_an_installation_reach_the_flow_and_the_sweep(
+    monkeypatch, flow_settings
+):
+    monkeypatch.setenv("X1_WORKSPACES", '["default", "team-b"]')
+    settings = flow_settings(await pod_of())
+    async with chosen(settings) as target:
+        names = {workspace: each.name for workspace, each in target._namespaces.items()}
+        assert names == {"default": "x1-previews-default", "team-b": "x1-previews-team-b"}
+    async with swept(settings) as looked_at:
+        assert [each.name for each in looked_at.previews] == [*names.values()]

@@ -67,6 +67,28 @@ async def test_the_errors_of_all_files_come_at_once_and_nothing_is_written(http)
     assert (await http.get("/api/agents")).json() == {"agents": []}
 
 
+async def test_an_agent_of_a_workspace_that_the_installation_does_not_have_is_refused(desk, http):
+    desk.services.settings.workspaces = ("default", "team-b")
+    script = {"boss.script.yaml": "turns: []"}
+    for verb in ("plan", "apply"):
+        body = files(BOSS + "workspace: team-c\n", **script)
+        answer = await http.post(f"/api/agents/{verb}", json=body)
+        assert answer.status_code == 422
+        (found,) = answer.json()["error"]["findings"]
+        assert found["path"] == "boss.yaml: workspace"
+        assert "team-c is not among the installation's" in found["message"]
+        assert "x1 cluster upgrade" in found["message"]
+    assert (await http.get("/api/agents")).json() == {"agents": []}
+    body = files(BOSS + "workspace: team-b\n", **script)
+    assert (await http.post("/api/agents/apply", json=body)).json()["applied"]
+
+
+async def test_on_one_machine_every_workspace_is_there(desk, http):
+    assert desk.services.settings.workspaces == ()
+    body = files(BOSS + "workspace: any\n", **{"boss.script.yaml": "turns: []"})
+    assert (await http.post("/api/agents/apply", json=body)).json()["applied"]
+
+
 async def test_a_grant_is_given_once_and_taken_back(desk, http):
     await desk.agent("boss")
     body = {"agent": "boss", "type": "merge", "target": "acme/app"}

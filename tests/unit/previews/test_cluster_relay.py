@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from infra.cluster import registry_keys
-from sidecar.domain.errors import SpecInvalid
+from sidecar.domain.errors import Forbidden, SpecInvalid
 from sidecar.relay.previews import reading, validating, verifying
 from sidecar.relay.registry.tokens import RegistryTokens
 from sidecar.wire.model import reveal
@@ -104,6 +104,20 @@ async def test_processes_are_not_run_and_too_much_is_refused_on_a_cluster(desk, 
     found = await findings(desk, boss, push(desk, {".x1agent/preview.yaml": spec.encode()}))
     assert ["process cannot be built here" in found[0][1], "more than a preview's" in found[1][1]]
     assert len(found) == 2
+
+
+async def test_a_session_whose_workspace_was_left_out_since_is_told_before_anything_is_asked(
+    desk, boss
+):
+    revision = manifests(desk)
+    desk.services.settings.workspaces = ("team-b",)
+    with pytest.raises(Forbidden, match="workspace default is not among the installation's"):
+        await findings(desk, boss, revision)
+    with pytest.raises(Forbidden, match="x1 cluster upgrade"):
+        await desk.deploy(boss, revision)
+    assert await desk.newest() is None
+    desk.services.settings.workspaces = ("default", "team-b")
+    assert await findings(desk, boss, revision) == []
 
 
 async def test_without_a_registry_nothing_is_built(desk, boss):

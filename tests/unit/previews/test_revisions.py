@@ -39,8 +39,7 @@ class Branch:
     def __init__(self, folder, routes):
         self.cluster = KubernetesObjects()
         installation = Installation(
-            workspace="default",
-            previews="previews",
+            previews={"default": "previews", "team-b": "previews-of-b"},
             routes=routes,
         )
         api = self.cluster.api(folder)
@@ -49,24 +48,35 @@ class Branch:
         self.serving = ""
         self.proven = []
 
-    def operation(self, revision):
+    @property
+    def here(self):
+        return self.target._namespaces["default"]
+
+    @property
+    def everywhere(self):
+        return [*self.target._namespaces.values()]
+
+    def operation(self, revision, **fields):
         bundle = OperationBundle(
             outcome="claimed",
-            preview_id=PREVIEW,
-            repo="acme/app",
-            branch="main",
-            revision=revision,
-            workspace="default",
-            url="https://app-main.previews.test",
-            alias_url=f"https://app-{revision[:8]}.previews.test",
-            serving=self.serving,
-            proven=self.proven,
+            **{
+                "preview_id": PREVIEW,
+                "repo": "acme/app",
+                "branch": "main",
+                "revision": revision,
+                "workspace": "default",
+                "url": "https://app-main.previews.test",
+                "alias_url": f"https://app-{revision[:8]}.previews.test",
+                "serving": self.serving,
+                "proven": self.proven,
+                **fields,
+            },
         )
         return Operation(bundle=bundle, relay=Relay(), stage="deploying")
 
-    async def start(self, revision):
+    async def start(self, revision, **fields):
         """Without the proof: nothing runs."""
-        one = self.operation(revision)
+        one = self.operation(revision, **fields)
         spec = parse_preview(SPEC, abilities=self.target.abilities(one.bundle))
         await self.target._apply(one.bundle, spec, of_revision(one.bundle, spec, "image"))
         return one, spec
@@ -196,8 +206,59 @@ async def test_an_app_without_a_log_is_served_all_the_same(branch):
 async def test_a_sweep_sees_each_revision_of_which_anything_is_there(branch):
     await branch.deploy(A)
     await branch.start(B)
-    found = await look(branch.target._here)
+    found = await look(branch.here)
     assert found.revisions == {(PREVIEW, A), (PREVIEW, B)}
     unfinished = PreviewRevision(preview_id=PREVIEW, revision=B)
-    await sweeping.remove_revision.fn(branch.target._here, unfinished)
+    await sweeping.remove_revision.fn([branch.here], unfinished)
     assert (branch.there, branch.url_leads_to) == ({A}, A)
+
+
+OTHERS = {"workspace": "team-b", "preview_id": "preview-of-b", "branch": "theirs"}
+
+
+async def test_a_preview_is_made_released_and_swept_in_its_workspaces_namespace_alone(branch):
+    await branch.deploy(A)
+    before = dict(branch.cluster.held)
+    one, spec = await branch.start(B, **OTHERS)
+    await branch.target.switch(one, spec, "image")
+    made = branch.cluster.held.keys() - before.keys()
+    assert made
+    assert {path for path in made if "/namespaces/previews-of-b/" not in path} == set()
+    mine, theirs, found = [
+        await sweeping.inventory.fn(each)
+        for each in (branch.everywhere[:1], branch.everywhere[1:], branch.everywhere)
+    ]
+    assert (mine.present, theirs.present) == ({PREVIEW}, {"preview-of-b"})
+    assert found.serving == {PREVIEW: A, "preview-of-b": B}
+    assert found.revisions == mine.revisions | theirs.revisions
+    await branch.target.release(one.bundle)
+    assert branch.cluster.held == before
+
+
+async def test_a_sweep_removes_a_stranger_wherever_it_is(branch):
+    await branch.deploy(A)
+    before = dict(branch.cluster.held)
+    await branch.start(B, **OTHERS)
+    await sweeping.remove.fn(branch.everywhere, "preview-of-b")
+    assert branch.cluster.held == before
+    await branch.start(B, **OTHERS)
+    left = PreviewRevision(preview_id="preview-of-b", revision=B)
+    await sweeping.remove_revision.fn(branch.everywhere, left)
+    assert {
+        each["kind"] for each in branch.cluster.of("Deployment", preview="preview-of-b")
+    } == set()
+    assert branch.there == {A}
+
+
+async def test_a_workspace_that_the_installation_does_not_have_is_refused_before_a_build(branch):
+    one = branch.operation(A, workspace="team-c")
+    spec = parse_preview(SPEC, abilities=branch.target.abilities(one.bundle))
+    for asked in (
+        branch.target.build(one, spec),
+        branch.target.start(one, spec, "image"),
+        branch.target.switch(one, spec, "image"),
+    ):
+        with pytest.raises(NotProven, match="workspace team-c is not among the installation's"):
+            await asked
+    assert branch.cluster.held == {}
+    await branch.target.release(one.bundle)
