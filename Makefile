@@ -7,6 +7,9 @@
 PYTHON ?= python3
 STAMP := .venv/.synced
 RUN := .venv/bin/
+# Byte code is kept, whatever the shell says (images of Python often forbid it): without it every process that is
+# started compiles our sources anew, and pytest rewrites its files anew in each of its workers.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo up down test check bench demo-cluster test-cluster bench-cluster
 
@@ -33,11 +36,11 @@ check: $(STAMP)
 	echo "· import contracts"; $(RUN)lint-imports --no-cache > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	echo "· types, beside the fast tests"; \
 	$(RUN)pyright --warnings > .venv/types.log & types=$$!; \
-	$(RUN)pytest -q -n auto -m "not real and not e2e and not cluster"; tests=$$?; \
+	$(RUN)pytest -q -n auto --dist worksteal -m "not real and not e2e and not cluster"; tests=$$?; \
 	wait $$types || { cat .venv/types.log; exit 1; }; exit $$tests
 
 test: $(STAMP)
-	echo "· fast tests";                $(RUN)pytest -q -n auto -m "not real and not e2e and not cluster"
+	echo "· fast tests";                $(RUN)pytest -q -n auto --dist worksteal -m "not real and not e2e and not cluster"
 	echo "· tests with real parts";     $(RUN)pytest -q -m "real and not e2e and not cluster" --timeout 300
 	echo "· the whole stack (minutes)"; $(RUN)pytest -q -m e2e --timeout 600 || [ $$? -eq 5 ]
 

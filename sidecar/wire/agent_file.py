@@ -13,6 +13,7 @@ from sidecar.domain.agent import Agent, AgentKind, Limits, McpServer, Schedule
 from sidecar.domain.budget import Budget
 from sidecar.domain.errors import Finding, InvalidArguments
 from sidecar.domain.ids import AgentSlug
+from sidecar.wire import validation
 from sidecar.wire.agent_model import AgentFile
 from sidecar.wire.yaml_lines import Document
 
@@ -47,7 +48,7 @@ def _validated(document: Document, findings: list[Finding]) -> AgentFile | None:
     try:
         return AgentFile.model_validate(document.value if document.value is not None else {})
     except ValidationError as error:
-        findings += _once_each(document.findings(error))
+        findings += _once_each(validation.findings(document, error))
         return None
 
 

@@ -18,6 +18,7 @@ from sidecar.wire.preview_abilities import (
     refusals,
 )
 from sidecar.wire.preview_file import Body, Entrypoint, PreviewFile
+from sidecar.wire.validation import validated
 from sidecar.wire.yaml_lines import Document
 
 PATH: Final = ".x1agent/preview.yaml"
@@ -82,7 +83,7 @@ def parse_preview(text: str, path: str = PATH, abilities: Abilities = LOCAL) -> 
     """Raises SpecInvalid with every finding: those of the schema, else those of this target."""
     try:
         document = Document(text)
-        model = document.validate(PreviewFile, path)
+        model = validated(document, PreviewFile, path)
     except InvalidArguments as error:
         raise SpecInvalid(f"{path} cannot be used:", error.findings) from error
     found = tuple(

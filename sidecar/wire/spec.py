@@ -7,6 +7,7 @@ from sidecar.domain.ids import AgentSlug, Repository
 from sidecar.domain.spec import SessionSpec
 from sidecar.wire.checks import MAX_CHECKS, CheckModel
 from sidecar.wire.model import BranchName, StrictModel
+from sidecar.wire.validation import validated
 from sidecar.wire.yaml_lines import Document
 
 FENCE = "---"
@@ -36,7 +37,7 @@ def parse_spec(text: str, path: str) -> SessionSpec:
     """Raises SpecInvalid with every finding, its line and its place in `path`."""
     try:
         front, body, first_line = _split(text)
-        model = Document(front, first_line=first_line).validate(SpecModel, path)
+        model = validated(Document(front, first_line=first_line), SpecModel, path)
     except SpecInvalid:
         raise
     except InvalidArguments as error:

@@ -1,21 +1,21 @@
 """Reading YAML that people and agents write by hand: safe, bounded, and every error with its line.
 
 Duplicate keys are errors (PyYAML would silently keep the last), and aliases are refused: hostile documents
-use them to grow beyond all bounds, and nobody needs them in a page of configuration.
+use them to grow beyond all bounds, and nobody needs them in a page of configuration. What a document ought to
+hold is `validation`'s matter: the scripted runtime reads its scripts here, and starts without pydantic.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from yaml.composer import ComposerError
 
 from sidecar.domain.errors import Finding, InvalidArguments
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 40
 
-Model = TypeVar("Model", bound=BaseModel)
 Path = tuple[str | int, ...]
 
 
@@ -30,8 +30,7 @@ class Document:
         if len(text.encode(errors="replace")) > MAX_BYTES:
             raise InvalidArguments(f"a document of more than {MAX_BYTES // 1024} KiB")
         try:
-            self._refuse_aliases(text)
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = yaml.compose(text, Loader=_WithoutAliases)
         except yaml.YAMLError as error:
             raise InvalidArguments("not YAML", (self._fault(error),)) from error
         if node is not None:
@@ -48,29 +47,6 @@ class Document:
 
     def finding(self, path: Path, message: str) -> Finding:
         return Finding(path=dotted(path), message=message, line=self.line_of(path))
-
-    def validate(self, model: type[Model], what: str) -> Model:
-        """Raises InvalidArguments with every finding at once."""
-        try:
-            return model.model_validate(self.value if self.value is not None else {})
-        except ValidationError as error:
-            raise InvalidArguments(f"{what} is not usable", tuple(self.findings(error))) from error
-
-    def findings(self, error: ValidationError) -> Iterator[Finding]:
-        for each in error.errors(include_url=False):
-            path = tuple(part for part in each["loc"] if not _is_type_tag(part))
-            message = each["msg"].removeprefix("Value error, ")
-            came = each.get("input")
-            if each["type"] not in {"missing", "extra_forbidden"} and _is_scalar(came):
-                message = f"{message}; found {came!r}"
-            yield self.finding(path, message)
-
-    def _refuse_aliases(self, text: str) -> None:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise InvalidArguments(
-                    "not YAML", (self._fault_at(event.start_mark, "aliases are refused"),)
-                )
 
     def _walk(self, node: yaml.Node, path: Path) -> Iterator[Finding]:
         self.lines[path] = node.start_mark.line + self._first
@@ -114,18 +90,19 @@ class Document:
         return Finding(path=dotted(()), message=problem, line=line)
 
 
+class _WithoutAliases(yaml.SafeLoader):
+    """Refuses them as it reads: to look for them first would be to read every document twice."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise ComposerError(problem="aliases are refused", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """`repos[0].branch`, as a reader writes it."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text or "(document)"
-
-
-def _is_type_tag(part: str | int) -> bool:
-    """Pydantic puts the name of a union's member into the place; a reader did not write it."""
-    return isinstance(part, str) and (part.startswith(("function-", "tagged-")) or "[" in part)
-
-
-def _is_scalar(value: object) -> bool:
-    return value is None or isinstance(value, (str, int, float, bool))

@@ -23,6 +23,10 @@ def test_a_pod_loads_neither_prefect_nor_a_database(module):
     assert loaded_by(module).isdisjoint(HEAVY)
 
 
+def test_a_script_is_played_without_pydantic():
+    assert loaded_by("sidecar.scripted.player").isdisjoint({*HEAVY, "pydantic", "mcp", "httpx"})
+
+
 @pytest.mark.parametrize("module", ["tasks.session.pod", "tasks.session.workspace", "flows.launch"])
 def test_what_runs_before_prefect_does_not_load_it(module):
     assert "prefect" not in loaded_by(module)

@@ -9,11 +9,14 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 import httpx
 import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from jwt.algorithms import RSAAlgorithm
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from sidecar.domain.errors import Forbidden, ForgeUnavailable, MergeConflict
@@ -211,4 +214,15 @@ class GitHub:
     def _app_jwt(self) -> str:
         now = int(time.time())
         claims = {"iat": now - CLOCK_SKEW_SECONDS, "exp": now + JWT_SECONDS, "iss": self._app_id}
-        return jwt.encode(claims, self._key, algorithm="RS256")
+        return jwt.encode(claims, _read_key(self._key), algorithm="RS256")
+
+
+@lru_cache(maxsize=4)
+def _read_key(pem: str) -> RSAPrivateKey:
+    """Read once: proving its primes holds the loop for 30 ms, and each mint signs with it."""
+    key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(pem)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError(
+            "expected the forge App's private key, came a public one: see X1_FORGE_KEY_FILE"
+        )
+    return key

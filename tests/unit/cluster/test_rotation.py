@@ -1,6 +1,7 @@
 """Each rotation, step by step: whoever has restarted and whoever has not yet, they take what each other sends."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import jwt
 import pytest
@@ -17,11 +18,17 @@ class Interrupted(Exception):
     pass
 
 
+@cache
+def new_secrets():
+    """Once: an RSA key takes a tenth of a second. What a cluster changes, it puts into a copy."""
+    return secrets.completed({})
+
+
 class Cluster:
     """The whole set of secrets, and what each workload read of it when it last started."""
 
     def __init__(self, *, interrupted_at=None):
-        self.whole = secrets.completed({})
+        self.whole = new_secrets()
         self.running = dict.fromkeys(("relay", "forge", "nats", "prefect"), self.whole)
         self.steps, self.check, self.interrupted_at = [], lambda: None, interrupted_at
         self.sql = []

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from uuid import UUID, uuid4
 
 import kubernetes_validate
@@ -28,13 +29,17 @@ NOBODY = "http://127.0.0.1:9/api"
 VERSIONS = ["1.29", "1.32", "1.36"]
 
 
+@cache
+def nobody():
+    """Prefect's client: blocks and variables are asked for only where they are named. It reads a CA bundle: once."""
+    return PrefectClient(NOBODY)
+
+
 async def job_of(pool=SESSIONS, settings=None, **job_variables):
     configuration = await KubernetesWorkerJobConfiguration.from_template_and_values(
         kubernetes_template(pool, settings or PoolSettings()),
         job_variables,
-        client=PrefectClient(
-            NOBODY
-        ),  # blocks and variables are asked for only where they are named
+        client=nobody(),
     )
     configuration.prepare_for_flow_run(
         FlowRun(id=UUID(int=7), name="worker-1", flow_id=uuid4()), worker_name="a-worker"

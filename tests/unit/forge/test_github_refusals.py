@@ -3,9 +3,11 @@
 import httpx
 import pytest
 from answering_forge import SECRET, AnsweringForge, Reply
+from embedded_forge import APP_ID, app_key
 
 from sidecar.domain.errors import Forbidden, ForgeUnavailable, MergeConflict, X1Error
 from sidecar.domain.ids import Repository, Revision
+from sidecar.relay.forge.github import GitHub
 
 APP = Repository("acme/app")
 SHA = Revision("a" * 40)
@@ -39,6 +41,13 @@ async def test_an_app_key_that_is_not_taken_is_told():
     forge = AnsweringForge(saying(401, "A JSON web token could not be decoded"), is_minting=False)
     async with forge.client() as client:
         with pytest.raises(Forbidden, match="401: A JSON web token could not be decoded"):
+            await client.token(APP, "read")
+
+
+async def test_the_public_half_in_place_of_the_apps_key_is_told():
+    url, public = "http://forge.invalid", app_key().public
+    async with GitHub(api_url=url, git_url=url, app_id=APP_ID, private_key=public) as client:
+        with pytest.raises(TypeError, match="expected the forge App's private key, came a public"):
             await client.token(APP, "read")
 
 

@@ -134,7 +134,13 @@ def _runs(pid):
 async def test_a_flood_of_words_and_a_missing_program_end_the_build(tmp_path):
     environment = {"PATH": os.environ["PATH"]}
     with pytest.raises(BuildFailed, match="wrote more than"):
-        await run(["yes"], cwd=tmp_path, environment=environment, seconds=30, say=lambda _: None)
+        await run(
+            ["yes", "word " * 200],
+            cwd=tmp_path,
+            environment=environment,
+            seconds=30,
+            say=lambda _: None,
+        )
     with pytest.raises(BuildFailed, match="cannot be started"):
         await run(
             ["no-such-program"],
