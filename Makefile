@@ -41,8 +41,8 @@ check: $(STAMP)
 
 test: $(STAMP)
 	echo "· fast tests";                $(RUN)pytest -q -n auto --dist worksteal -m "not real and not e2e and not cluster"
-	echo "· tests with real parts";     $(RUN)pytest -q -m "real and not e2e and not cluster" --timeout 300
-	echo "· the whole stack (minutes)"; $(RUN)pytest -q -m e2e --timeout 600 || [ $$? -eq 5 ]
+	echo "· tests with real parts";     $(RUN)pytest -q -n 2 --dist loadfile -m "real and not e2e and not cluster" --timeout 300
+	echo "· the whole stack (minutes)"; $(RUN)pytest -q -n 2 --dist loadfile -m e2e --timeout 600 --durations 12 || [ $$? -eq 5 ]
 
 bench: $(STAMP)
 	$(RUN)python -m tests.bench $(BENCH)

@@ -1,10 +1,11 @@
 """A real agent of an installation, and what it reaches outside: the hosts of its file, and those that a human adds."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
-from clusters import SYSTEM, kubectl
+from clusters import SYSTEM, kubectl, until
 
 pytestmark = pytest.mark.timeout(600)
 HERE = Path(__file__).parent
@@ -44,12 +45,14 @@ def test_a_humans_grant_opens_a_host_for_the_session_that_runs(cluster, travelle
 
 
 def until_renewed(cluster, session_id):
-    """A pass is made anew with each renewal of the lease, every five seconds."""
-    for number in range(10):
-        said = visited(cluster, session_id, f"https://files.pythonhosted.org/{number}")
-        if "allow_hosts" not in said:
-            return
-    pytest.fail("the grant did not take effect")
+    """A pass is made anew with each renewal of the lease, every five seconds. Each URL is told once."""
+    numbers = count()
+
+    def is_let_through():
+        url = f"https://files.pythonhosted.org/{next(numbers)}"
+        return "allow_hosts" not in visited(cluster, session_id, url)
+
+    until(is_let_through, "the grant to take effect", 60)
 
 
 def test_the_proxys_log_names_session_and_host_and_no_pass(cluster, traveller):

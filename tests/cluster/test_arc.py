@@ -27,7 +27,10 @@ def test_the_arc_ends_with_a_preview_that_serves_what_was_merged(played):
 
 
 def test_a_finished_arc_leaves_no_session_pod(played):
+    """Of its own agents: other tests' sessions may be there."""
+    arcs = ("-n", SESSIONS, "-l", "app.kubernetes.io/name in (hirer-orchestrator, hirer-app)")
+
     def gone() -> bool:
-        return not [p for p in listed("pods", "-n", SESSIONS) if p["status"]["phase"] == "Running"]
+        return not [p for p in listed("pods", *arcs) if p["status"]["phase"] == "Running"]
 
     until(gone, "the end of all session pods", 60)
