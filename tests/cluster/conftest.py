@@ -20,6 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+    # After those with a connection of their own the logins of all others' are void.
+    items.sort(key=lambda item: "own_connection" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
