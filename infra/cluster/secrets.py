@@ -162,17 +162,27 @@ def _database(whole: Whole) -> Iterator[Part]:
     yield Part(name="x1-postgres", namespace=SYSTEM, content={"password": password})
 
 
+def _profile(auth: str) -> str:
+    """A file of profiles: Prefect logs in by it, and its environment holds no password.
+
+    A string of JSON is one of TOML: https://docs.prefect.io/v3/concepts/settings-and-profiles
+    """
+    return f'active = "x1"\n\n[profiles.x1]\nPREFECT_API_AUTH_STRING = {json.dumps(auth)}\n'
+
+
 def _prefect(whole: Whole) -> Iterator[Part]:
     auth, password = whole["prefect-auth"].strip(), whole["postgres-password"].strip()
     user, _, server = whole["postgres-address"].partition("@")
+    login = {"auth-string": auth, "profiles.toml": _profile(auth)}
     content = {
-        "auth-string": auth,
+        **login,
         "encryption-key": whole["prefect-encryption-key"].strip(),
         "connection-url": f"postgresql+asyncpg://{user}:{quote(password, safe='')}@{server}/prefect",
     }
     yield Part(name="x1-prefect", namespace=SYSTEM, content=content)
     for namespace in (SESSIONS, OPERATIONS):
-        yield Part(name="x1-prefect-client", namespace=namespace, content={"auth-string": auth})
+        # `auth-string` is for pods by the templates of 0.1, which an upgrade replaces after this.
+        yield Part(name="x1-prefect-client", namespace=namespace, content=login)
 
 
 def _bus(whole: Whole) -> Iterator[Part]:

@@ -123,6 +123,15 @@ def test_no_secret_is_in_a_manifest(render_overlay, overlay):
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_container_has_a_secret_in_its_environment(render_overlay, overlay):
+    """Not by reference either: /proc and `exec env` show what it refers to."""
+    for name, pod in pods(render_overlay(overlay)).items():
+        for each in containers(pod):
+            assert "secretKeyRef" not in str(each.get("env")), name
+            assert "secretRef" not in str(each.get("envFrom")), name
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_our_images_are_those_that_were_wished(render_overlay, overlay):
     images = {
         each["image"] for pod in pods(render_overlay(overlay)).values() for each in containers(pod)

@@ -1,6 +1,9 @@
 import json
 
-from infra.cluster import secrets
+from prefect.settings import Settings as PrefectSettings
+
+from deployments.templates import setting_names
+from infra.cluster import prefect_server, secrets
 from infra.cluster.secrets import Part
 from infra.cluster.stamps import contents, digest, stamped
 
@@ -55,8 +58,33 @@ def test_session_pods_get_prefects_login_and_nothing_else():
         each for each in secrets.parts(secrets.completed({})) if each.namespace == "x1-sessions"
     ]
     assert [(each.name, list(each.content)) for each in parts] == [
-        ("x1-prefect-client", ["auth-string"])
+        ("x1-prefect-client", ["auth-string", "profiles.toml"])
     ]
+
+
+def test_prefect_logs_in_by_a_file_whatever_signs_its_password_has(tmp_path, monkeypatch):
+    auth = "x1:p\"a\\s sä'"
+    (part,) = [
+        each
+        for each in secrets.parts(secrets.completed({"prefect-auth": f"{auth}\n"}))
+        if each.name == "x1-prefect"
+    ]
+    file = tmp_path / "profiles.toml"
+    file.write_text(part.content["profiles.toml"])
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(file))
+    login = PrefectSettings().api.auth_string
+    assert login is not None
+    assert login.get_secret_value() == auth
+
+
+def test_prefects_server_finds_what_it_reads(tmp_path):
+    (part,) = [each for each in secrets.parts(secrets.completed({})) if each.name == "x1-prefect"]
+    for name, content in part.content.items():
+        (tmp_path / name).write_text(f"{content}\n")
+    found = prefect_server.read_secrets(tmp_path)
+    assert found["PREFECT_SERVER_API_AUTH_STRING"] == part.content["auth-string"]
+    assert found["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == part.content["connection-url"]
+    assert found.keys() <= set(setting_names()) | {"PREFECT_SERVER_ENCRYPTION_KEY"}
 
 
 def test_a_password_with_signs_reaches_prefect_as_it_is():

@@ -188,15 +188,29 @@ def test_every_setting_that_a_worker_may_hand_on_is_named():
     assert named <= set(_get_settings_fields(type(get_current_settings())))
 
 
-async def test_the_flow_reads_prefects_password_from_a_secret():
-    flow = container(await pod_of(), "prefect-job")
-    passwords = [each for each in flow["env"] if each["name"] == "PREFECT_API_AUTH_STRING"]
-    assert passwords == [
-        {
-            "name": "PREFECT_API_AUTH_STRING",
-            "valueFrom": {"secretKeyRef": {"name": "x1-prefect-client", "key": "auth-string"}},
-        }
+async def test_the_flow_alone_reads_prefects_login_and_from_a_file():
+    pod = await pod_of()
+    assert (
+        environment(pod, "prefect-job")["PREFECT_PROFILES_PATH"] == "/run/x1/prefect/profiles.toml"
+    )
+    (login,) = [each for each in pod["volumes"] if "secret" in each]
+    assert login["secret"]["secretName"] == "x1-prefect-client"
+    assert [each["path"] for each in login["secret"]["items"]] == ["profiles.toml"]
+    holders = [
+        (each["name"], mount["mountPath"])
+        for each in (*pod["initContainers"], *pod["containers"])
+        for mount in each["volumeMounts"]
+        if mount["name"] == login["name"]
     ]
+    assert holders == [("prefect-job", "/run/x1/prefect")]
+
+
+@pytest.mark.parametrize("pool", [SESSIONS, PREVIEWS])
+async def test_no_container_has_a_secret_in_its_environment(pool):
+    pod = (await job_of(pool))["spec"]["template"]["spec"]
+    every = [*pod.get("initContainers", ()), *pod["containers"]]
+    assert "secretKeyRef" not in json.dumps([each.get("env", []) for each in every])
+    assert "secretRef" not in json.dumps([each.get("envFrom", []) for each in every])
 
 
 async def test_the_flow_starts_prefects_engine_in_one_step():
