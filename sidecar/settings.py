@@ -24,6 +24,8 @@ class PodSettings(BaseSettings):
     """`host:port` that answers elsewhere and that this pod's network policy refuses; None: not looked at."""
     egress_url: str | None = Field(default=None, pattern=r"^http://[^/]+:\d{1,5}/?$")
     """The egress proxy, through which this pod reaches the outside; None: it reaches it as its machine does."""
+    authorities_file: Path | None = None
+    """Certificates, PEM, of whom the forge may be signed by beside the public authorities."""
     lifeline_fd: int | None = None
     loopback_port: int = 0
     """Where MCP and git are served to the agent; 0 picks a free one."""
@@ -83,6 +85,8 @@ class RelaySettings(BaseSettings):
     forge_app_id: str
     forge_key_file: Path
     """The forge App's RSA private key, PEM."""
+    authorities_file: Path | None = None
+    """Certificates, PEM, of whom the forge may be signed by beside the public authorities."""
     registry_host: str = ""
     """`host:port` that images of previews are named by; empty where previews are no images."""
     registry_key_file: Path | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from cryptography.x509 import load_pem_x509_certificates
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -214,6 +215,8 @@ class Settings(Strict):
     """What kubelets come from. Each may reach what runs on its own node; these may reach the relay on any."""
     open_networks: tuple[OpenNetwork, ...] = ()
     """Internal ones that hold a registry, a package mirror or the forge. The internet needs no word."""
+    authorities_file: Path | None = None
+    """Certificates, PEM, of whom signed the forge's and the registry's where that is no public authority."""
     forge: Forge | None = None
     postgres: Postgres | None = None
     registry: Registry | None = None
@@ -245,6 +248,7 @@ class Settings(Strict):
         values = {
             "buildkitd": _text(self.builds.buildkitd_file, beside, "builds.buildkitd_file"),
             "buildkit-image": self.builds.buildkit_image,
+            "authorities": _certificates(self.authorities_file, beside),
             "public-url": self.public_url,
             "prefect-url": self.prefect_url,
             "pages-from": self.pages_from,
@@ -338,6 +342,16 @@ def _text(file: Path | None, beside: Path, field: str) -> str | None:
         return (beside / file).read_text() if file else None
     except (OSError, ValueError) as error:
         raise _wrong([f"{field}: {error}"]) from error
+
+
+def _certificates(file: Path | None, beside: Path) -> str | None:
+    text = _text(file, beside, "authorities_file")
+    if text is not None:
+        try:
+            load_pem_x509_certificates(text.encode())
+        except ValueError as error:
+            raise _wrong([f"authorities_file: {file} holds no certificates in PEM"]) from error
+    return text
 
 
 def _said(name: str, path: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from sidecar.authorities import trusted
 from sidecar.client.relay import RelayClient
 from sidecar.domain.errors import LeaseLost
 from sidecar.logs import redactor
@@ -89,7 +90,7 @@ async def assembled(
         toolbox = _toolbox(activation, driver, relay)
         async with (
             serving(toolbox, bearer=bearer, port=port) as mcp,
-            _git_gate(activation, relay, zone, settings.egress_url) as git,
+            _git_gate(activation, relay, zone, settings) as git,
         ):
             server = service(Loopback(mcp=mcp, git=git))
             serving_task = tasks.create_task(server.serve(sockets=[listener]), name="loopback")
@@ -161,7 +162,7 @@ async def _zone(hands: Hands, hand_over: HandOver, port: int, outward: Outward |
 
 @asynccontextmanager
 async def _git_gate(
-    activation: Activation, relay: RelayClient, zone: Zone, egress_url: str | None
+    activation: Activation, relay: RelayClient, zone: Zone, settings: PodSettings
 ) -> AsyncGenerator[ASGIApp]:
     # aiohttp is loaded while nobody waits
     from sidecar.pod.gitgate.app import GitGate  # noqa: PLC0415
@@ -172,7 +173,7 @@ async def _git_gate(
         attachments=lambda: activation.attachments,
         capability=zone.capability,
         report=activation.git_happened,
-        upstream=Upstream(egress_url),
+        upstream=Upstream(settings.egress_url, verify=trusted(settings.authorities_file)),
     )
     async with aclosing(gate):
         yield gate

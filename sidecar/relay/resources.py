@@ -15,6 +15,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError
 
 from sidecar.artifacts.jetstream import JetStreamArtifacts
+from sidecar.authorities import trusted
 from sidecar.bus.credentials import BusUsers
 from sidecar.bus.nats import NatsBus, login_of_file
 from sidecar.client.kubernetes import KubernetesApi
@@ -79,6 +80,7 @@ class Resources:
             git_url=settings.forge_git_url,
             app_id=settings.forge_app_id,
             private_key=_text(settings.forge_key_file),
+            verify=trusted(settings.authorities_file),
         )
         kubernetes = _kubernetes(settings)
         try:

@@ -49,7 +49,12 @@ class BuildKit:
 
     async def build(self, source: ImageSource, spec: PreviewSpec, say: Say) -> str:
         tag = tag_of(source.revision, spec)
-        digest = await image_registry.digest_of(source, tag, is_plain=self.place.is_plain_registry)
+        digest = await image_registry.digest_of(
+            source,
+            tag,
+            is_plain=self.place.is_plain_registry,
+            authorities=self.place.authorities_file,
+        )
         if digest is not None:
             say(f"{source.repository}:{tag} is built already")
             return f"{source.image}@{digest}"

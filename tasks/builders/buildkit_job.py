@@ -20,6 +20,9 @@ USER: Final = 1000
 SOCKET: Final = "/run/buildkit/buildkitd.sock"
 GIT_CONFIG: Final = "gitconfig"
 LOGIN: Final = "config.json"
+AUTHORITIES: Final = "authorities"
+GOS_AUTHORITIES: Final = "/etc/pki/tls/certs"
+"""Go reads this directory on every Linux, beside the image's own file: https://go.dev/src/crypto/x509/root_linux.go"""
 KEPT_SECONDS: Final = 600
 """An ended Job waits so long for the run that has to read its outcome, should the first one have been killed."""
 PRIORITY: Final = "x1-preview"
@@ -94,6 +97,7 @@ def _pod(name: str, place: BuildPlace) -> Object:
             _one_of("git", name, GIT_CONFIG),
             _one_of("login", name, LOGIN),
             {"name": "settings", "configMap": {"name": place.config_map}},
+            {"name": AUTHORITIES, "configMap": {"name": place.authorities, "optional": True}},
         ],
     }
 
@@ -127,6 +131,7 @@ def _fetch(place: BuildPlace, source: ImageSource, spec: PreviewSpec) -> Object:
             {"name": "work", "mountPath": "/work"},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
             {"name": "git", "mountPath": "/run/secrets/git", "readOnly": True},
+            {"name": AUTHORITIES, "mountPath": scripts.AUTHORITIES, "readOnly": True},
         ],
     }
 
@@ -148,6 +153,7 @@ def _buildkitd(place: BuildPlace) -> Object:
             {"name": "state", "mountPath": state},
             {"name": "run", "mountPath": str(PurePosixPath(SOCKET).parent)},
             {"name": "settings", "mountPath": "/etc/x1", "readOnly": True},
+            {"name": AUTHORITIES, "mountPath": GOS_AUTHORITIES, "readOnly": True},
         ],
     }
 
@@ -172,6 +178,7 @@ def _build(tag: str, place: BuildPlace, source: ImageSource, spec: PreviewSpec) 
             {"name": "run", "mountPath": str(PurePosixPath(SOCKET).parent)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - as above
             {"name": "login", "mountPath": "/run/secrets/registry", "readOnly": True},
+            {"name": AUTHORITIES, "mountPath": GOS_AUTHORITIES, "readOnly": True},
         ],
     }
 

@@ -12,6 +12,8 @@ NO_TREE: Final = 12
 NO_BUILDER: Final = 20
 
 TREE: Final = "/work/src"
+AUTHORITIES: Final = "/run/authorities"
+"""Where whom the forge is trusted by lies, in a file `ca.crt`; there may be none, or a blank one."""
 FETCH_SECONDS: Final = 300
 
 FETCH: Final = f"""
@@ -23,6 +25,10 @@ inside() {{
 }}
 mkdir -p {TREE} && cd {TREE} || exit 1
 git init --quiet . || exit 1
+if [ -s {AUTHORITIES}/ca.crt ]; then
+  cat /etc/ssl/certs/ca-certificates.crt {AUTHORITIES}/ca.crt >/tmp/trusted.crt || exit 1
+  export GIT_SSL_CAINFO=/tmp/trusted.crt
+fi
 timeout {FETCH_SECONDS} git -c core.hooksPath=/dev/null -c http.followRedirects=false \\
   -c protocol.allow=never -c protocol.http.allow=always -c protocol.https.allow=always \\
   fetch --quiet --no-tags --no-recurse-submodules --depth=1 -- "$GIT_URL" "$REVISION" \\

@@ -4,6 +4,7 @@ The token protocol is spoken here as builds and nodes speak it: asked, refused, 
 """
 
 import re
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -16,6 +17,7 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
+from sidecar.authorities import trusted
 from sidecar.domain.errors import RegistryUnavailable
 from tasks.builders.image_source import ImageSource
 
@@ -40,16 +42,20 @@ async def digest_of(
     tag: str,
     *,
     is_plain: bool,
+    authorities: Path | None = None,
     patience_seconds: float = PATIENCE_SECONDS,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> str | None:
     """`sha256:…` of the tagged image, None when there is none. Asked again while nobody answers.
 
+    `authorities` is a file of those, PEM, who are trusted beside the public ones.
     Raises RegistryUnavailable, also for a login that is refused.
     """
     scheme = "http" if is_plain else "https"
     url = f"{scheme}://{source.registry}/v2/{source.repository}/manifests/{tag}"
-    async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, transport=transport) as http:
+    async with httpx.AsyncClient(
+        timeout=SECONDS, trust_env=False, verify=trusted(authorities), transport=transport
+    ) as http:
         try:
             answer = await _patient(patience_seconds)(_asked, http, url, source)
         except httpx.HTTPError as error:

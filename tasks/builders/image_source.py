@@ -1,6 +1,7 @@
 """What is built into an image, for whom, and what builds of a cluster are made of."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
@@ -45,6 +46,8 @@ class BuildPlace:
 
     `agent_image` has git and a shell; `buildkit_image` has buildkitd, buildctl and a shell. `config_map` (key
     `buildkitd.toml`) says mirrors and registries without TLS. `is_plain_registry`: the registry speaks http.
+    `authorities` is a ConfigMap beside the builds (key `ca.crt`), `authorities_file` its like here: whom forge and
+    registry are trusted by, beside the public ones.
     """
 
     agent_image: str
@@ -53,6 +56,8 @@ class BuildPlace:
     service_account: str = "build"
     config_map: str = "buildkitd"
     is_plain_registry: bool = False
+    authorities: str = "x1-authorities"
+    authorities_file: Path | None = None
     is_rootless: bool = False
     seconds: int = BUILD_SECONDS
     cpu: tuple[str, str] = ("250m", "4")

@@ -32,6 +32,8 @@ class PreviewSettings(BaseSettings):
     """Has git: it fetches the revision in a build's pod."""
     registry_is_plain: bool = False
     """It speaks http: one beside the rest, in the cluster."""
+    authorities_file: Path | None = None
+    """Certificates, PEM, of whom the registry may be signed by beside the public authorities."""
     preview_route: Literal["gateway", "ingress"] = "gateway"
     """By what visitors are led: HTTPRoutes of the Gateway, or Ingresses."""
     gateway_name: str = "previews"

@@ -1,10 +1,11 @@
 """The way to the forge: pooled, never redirected, with a token that is put in at one place only."""
 
 import base64
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import aiohttp
 from pydantic import SecretStr
@@ -31,8 +32,14 @@ class Way:
 class Upstream:
     """`egress_url` is the egress proxy's, used for each way with a pass; None: there is none before this pod."""
 
-    def __init__(self, egress_url: str | None = None) -> None:
+    def __init__(
+        self,
+        egress_url: str | None = None,
+        *,
+        verify: ssl.SSLContext | Literal[True] = True,
+    ) -> None:
         self._egress_url = egress_url
+        self._verify = verify
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
@@ -55,6 +62,7 @@ class Upstream:
                 headers=sent,
                 data=body,
                 allow_redirects=False,
+                ssl=self._verify,
                 **through,
             ) as answer:
                 yield answer

@@ -5,6 +5,7 @@ token narrowed to one repository and one access. https://docs.github.com/en/rest
 """
 
 import asyncio
+import ssl
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,7 @@ class GitHub:
         git_url: str,
         app_id: str,
         private_key: str,
+        verify: ssl.SSLContext | Literal[True] = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.git_url = git_url.rstrip("/")
@@ -80,6 +82,7 @@ class GitHub:
             base_url=api_url.rstrip("/"),
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
+            verify=verify,
             transport=transport,
             headers={"accept": "application/vnd.github+json", "user-agent": "x1flows"},
         )

@@ -99,5 +99,6 @@ def _place(settings: PreviewSettings) -> BuildPlace:
         buildkit_image=settings.buildkit_image,
         namespace=settings.builds_namespace,
         is_plain_registry=settings.registry_is_plain,
+        authorities_file=settings.authorities_file,
         is_rootless=settings.buildkit_is_rootless,
     )

@@ -20,7 +20,7 @@ from sidecar.http_errors import exception_handlers
 from sidecar.relay.registry import token_service
 from sidecar.relay.registry.tokens import RegistryTokens
 from sidecar.wire.preview_spec import PreviewSpec
-from tasks.builders import buildkit_job, image_registry
+from tasks.builders import buildkit_job, buildkit_scripts, image_registry
 from tasks.builders.buildkit_ending import digest_of
 from tasks.builders.buildkit_log import BuildLog
 from tasks.builders.buildkit_names import job_of, tag_of
@@ -97,6 +97,16 @@ def test_each_token_is_mounted_by_one_container_and_none_by_the_one_that_runs_th
     assert [name for name, names in mounts.items() if "git" in names] == ["fetch"]
     assert [name for name, names in mounts.items() if "login" in names] == ["build"]
     assert "env" not in found["buildkitd"]
+
+
+def test_whoever_talks_to_forge_or_registry_finds_a_teams_authorities():
+    mounts = {
+        name: {m["name"]: m["mountPath"] for m in each["volumeMounts"]}
+        for name, each in containers().items()
+    }
+    assert mounts["fetch"]["authorities"] == buildkit_scripts.AUTHORITIES
+    for name in ("build", "buildkitd"):
+        assert mounts[name]["authorities"] == "/etc/pki/tls/certs"
 
 
 def test_only_buildkitd_is_privileged():

@@ -345,3 +345,15 @@ def test_values_are_where_they_belong(render_overlay):
     (rule,) = found(objects, "NetworkPolicy", "session-to-previews")["spec"]["egress"]
     wanted = {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}
     assert rule["to"] == [{"namespaceSelector": wanted}]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_teams_authorities_lie_where_forge_and_registry_are_asked_from(render_overlay, overlay):
+    told = "-----BEGIN CERTIFICATE-----\nmine\n"
+    held = {
+        each["metadata"]["namespace"]: each["data"]
+        for each in render_overlay(overlay, authorities=told)
+        if named(each) == "ConfigMap/x1-authorities"
+    }
+    wanted = ("x1-system", "x1-sessions", "x1-operations", "x1-builds")
+    assert held == {each: {"ca.crt": told} for each in wanted}

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from infra.cluster import secrets, settings
+from infra.cluster import certificates, secrets, settings
 from infra.cluster.rendering import MANIFESTS
 from infra.local.errors import WrongUsage
 
@@ -38,6 +38,17 @@ def test_a_forges_urls_follow_from_its_host(file):
     assert values["forge-api-url"] == "https://git.acme.dev/api/v3"
     assert values["forge-git-url"] == "https://git.acme.dev"
     assert values["public-url"] == "https://x1.acme.dev"
+
+
+def test_a_teams_authorities_are_read_from_their_file_and_looked_at(file):
+    file.write_text(PRODUCTION + "authorities_file: ca.pem\n")
+    ca = file.parent / "ca.pem"
+    ca.write_text(certificates.make_authority().certificate)
+    assert settings.read(file).wish(file.parent).values["authorities"] == ca.read_text()
+    ca.write_text("none")
+    with pytest.raises(WrongUsage) as refused:
+        settings.read(file).wish(file.parent)
+    assert "ca.pem holds no certificates in PEM" in refused.value.came
 
 
 def test_previews_may_hold_the_secrets_that_are_declared_for_their_repository(file):
