@@ -1,77 +1,21 @@
 """Whatever dies while a session works: its turn is finished by the next activation, once."""
 
-import re
 import secrets
-import tempfile
 import time
 from contextlib import suppress
-from pathlib import Path
 
-import httpx
 import pytest
 import strikes
-from clusters import SESSIONS, SYSTEM, kubectl, listed, patiently, until
-
-from infra.local.forge.seed import seed_repository
+from clusters import SESSIONS, SYSTEM, kubectl, listed, until
+from ledgers import RECOVERY_SECONDS, opened
 
 pytestmark = pytest.mark.timeout(600)
-RECOVERY_SECONDS = 240
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def ledger(cluster):
     """A session that counts, and what it was told so far."""
-    token = (cluster.state_dir / "secrets" / "forge-admin-token").read_text().strip()
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "README.md").write_text("Numbers, each once.\n")
-        seed_repository(cluster.urls["forge"], token, "probe-co/ledger", Path(scratch))
-    cluster.x1("agents", "apply", str(HERE / "agents"))
-    session_id = cluster.start("ledger", "hello")
-    cluster.heard(session_id, "heard hello")
-    return Ledger(cluster, session_id, token)
-
-
-class Ledger:
-    def __init__(self, cluster, session_id, token):
-        self.cluster, self.session_id, self._token = cluster, session_id, token
-        self._before = self.pushed()
-        self._first = self.told = int(self._before[-1]) if self._before else 0
-
-    def tell(self):
-        """Tells it the next number. Returns the wake once its turn has begun."""
-        wake = self.cluster.say(self.session_id, f"count {self.told + 1}")
-        self.told += 1
-        until(lambda: self.receipt(wake) in {"read", "done"}, "the turn", RECOVERY_SECONDS)
-        return wake
-
-    def receipt(self, wake):
-        found = self.cluster.get("/api/wakes", session_id=self.session_id)["wakes"]
-        return next(each["receipt"] for each in found if each["id"] == wake)
-
-    def finished(self, wake):
-        until(lambda: self.receipt(wake) == "done", "the end of its turn", RECOVERY_SECONDS)
-
-    def pushed(self):
-        """What stands at the forge: each number it was told, in order, once."""
-        headers = {
-            "authorization": f"Bearer {self._token}",
-            "accept": "application/vnd.github.raw+json",
-        }
-        url = f"{self.cluster.urls['forge']}/repos/probe-co/ledger/contents/counted?ref=main"
-        answer = patiently(lambda: httpx.get(url, headers=headers, trust_env=False))
-        return [] if answer.status_code == 404 else answer.raise_for_status().text.split()
-
-    def judge(self):
-        mine = [str(number) for number in range(self._first + 1, self.told + 1)]
-        assert self.pushed() == [*self._before, *mine]
-        self.cluster.heard(self.session_id, f"counted {self.told}")
-        words = "\n".join(self.cluster.words(self.session_id))
-        assert {n: len(re.findall(rf"counted {n}\b", words)) for n in mine} == dict.fromkeys(
-            mine, 1
-        )
-        events = self.cluster.events(self.session_id)
-        assert [each["sequence"] for each in events] == list(range(1, len(events) + 1))
+    return opened(cluster)
 
 
 STRIKES = {

@@ -90,7 +90,10 @@ def patiently(ask: Callable[[], httpx.Response]) -> httpx.Response:
 
 @dataclass
 class Cluster:
-    """A connected installation. `urls` are those of its services as this machine reaches them."""
+    """A connected installation. `urls` are those of its services as this machine reaches them.
+
+    The forge is among them where it is inside.
+    """
 
     state_dir: Path
     urls: dict[str, str]
@@ -180,7 +183,7 @@ def connected() -> Iterator[Cluster]:
         try:
             told = json.loads(_whole_object(connection))
             token = Path(told["operator_token_file"]).read_text().strip()
-            urls = {name: told[name] for name in ("relay", "prefect", "forge")}
+            urls = {name: told[name] for name in ("relay", "prefect", "forge") if name in told}
             headers = {"authorization": f"Bearer {token}"}
             with httpx.Client(
                 base_url=urls["relay"], headers=headers, trust_env=False, timeout=15
