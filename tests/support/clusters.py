@@ -36,6 +36,12 @@ def open_networks() -> str:
     return json.dumps([str(each.cidr) for each in told])
 
 
+def workspaces() -> tuple[str, ...]:
+    """Those that installations here are told of, `default` among them."""
+    file = os.environ.get("X1_TEST_SETTINGS")
+    return settings.read(Path(file) if file else None).workspaces
+
+
 def image(name: str) -> str:
     """One of them, as a manifest names it."""
     prefix, tag = _images()
