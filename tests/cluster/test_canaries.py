@@ -61,18 +61,25 @@ def shopkeeper(cluster):
 
 
 @pytest.fixture(scope="module")
-def searched(cluster, canary, shopkeeper):
-    """A shop built and shown while everything is overheard; then all places, with its keeper still there.
+def overheard(canary):
+    with canaries.overhearing() as found:
+        yield found
 
-    Before it, one in each other workspace, which is gone when the next is built: a small node has no room for more.
-    """
-    with canaries.overhearing() as overheard:
-        for each in {*workspaces()} - {DEFAULT}:
-            with hired(cluster, each) as keeper:
-                keeper.opened("keyed")
-        shop = shopkeeper.opened("keyed")
-        assert cluster.pods(shopkeeper.session_id), "the session does not live"
-        yield shop, overheard.secrets(), canaries.places(cluster, overheard)
+
+@pytest.fixture(scope="module")
+def shown_abroad(cluster, overheard):
+    """A shop built and shown in each other workspace, and closed: a small node has no room for all at once."""
+    for each in {*workspaces()} - {DEFAULT}:
+        with hired(cluster, each) as keeper:
+            keeper.opened("keyed")
+
+
+@pytest.fixture(scope="module")
+def searched(cluster, canary, overheard, shown_abroad, shopkeeper):
+    """A shop built and shown while everything is overheard; then all places, with its keeper still there."""
+    shop = shopkeeper.opened("keyed")
+    assert cluster.pods(shopkeeper.session_id), "the session does not live"
+    return shop, overheard.secrets(), canaries.places(cluster, overheard)
 
 
 def test_no_secret_stands_where_it_can_be_read_without_reading_secrets(searched):
