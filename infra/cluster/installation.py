@@ -135,7 +135,7 @@ def _readiness(installation: Installation) -> Iterator[str]:
 
 
 def _workspaces(installation: Installation) -> Iterator[str]:
-    """The relay, ready by now, takes no deploy for one that is left out."""
+    """By now the relay takes no deploy for one that is left out, and no sweep looks there."""
     yield from workspaces.remove_departed(installation.kubectl, installation.wish.workspaces)
 
 
@@ -170,9 +170,9 @@ STEPS: Final[tuple[Step, ...]] = (
     _registry,
     _workloads,
     _readiness,
-    _workspaces,
     _leftovers,
     _routes,
     _jobs,
+    _workspaces,
 )
 """Workloads come when all that they read is there, and is stamped on them; the Jobs need Prefect's server."""
