@@ -135,7 +135,8 @@ async def _until_dead(process: asyncio.subprocess.Process, url: str) -> bool:
                 if has_answered:
                     return True
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), PROBE_SECONDS if has_answered else 0.2)
+                async with asyncio.timeout(PROBE_SECONDS if has_answered else 0.2):
+                    await process.wait()
     return has_answered
 
 
