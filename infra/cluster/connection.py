@@ -32,6 +32,7 @@ ANSWERS: Final[Mapping[str, str]] = {
 TOKENS: Final = ("operator-token", "forge-admin-token", "prefect-auth")
 PATIENCE_SECONDS: Final = 30.0
 RESTART_SECONDS: Final = 0.2
+MAX_RESTART_SECONDS: Final = 8.0
 PROBE_SECONDS: Final = 1.0
 
 
@@ -91,7 +92,11 @@ def _ports(state: StateDir) -> dict[str, int]:
 
 
 async def _forward(kubectl: Kubectl, service: str, port: int) -> None:
-    """Begun again whenever it ends or leads nowhere: it follows one pod, and pods come and go."""
+    """Begun again whenever it ends or leads nowhere: it follows one pod, and pods come and go.
+
+    One that never answers is begun again ever more rarely: a cluster may be away for a night.
+    """
+    pause = RESTART_SECONDS
     words = kubectl.words("port-forward", "-n", secrets.SYSTEM, f"service/{service}")
     while True:
         process = await asyncio.create_subprocess_exec(
@@ -103,17 +108,23 @@ async def _forward(kubectl: Kubectl, service: str, port: int) -> None:
             start_new_session=True,  # a Ctrl-C is this program's to answer
         )
         try:
-            await _until_dead(process, f"http://{ports.HOST}:{port}{ANSWERS[service]}")
+            url = f"http://{ports.HOST}:{port}{ANSWERS[service]}"
+            if await _until_dead(process, url):
+                pause = RESTART_SECONDS
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
                 await process.wait()
-        await asyncio.sleep(RESTART_SECONDS)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, MAX_RESTART_SECONDS)
 
 
-async def _until_dead(process: asyncio.subprocess.Process, url: str) -> None:
-    """A forward learns that its pod is gone when somebody asks: so this asks, now and then."""
+async def _until_dead(process: asyncio.subprocess.Process, url: str) -> bool:
+    """A forward learns that its pod is gone when somebody asks: so this asks, now and then.
+
+    Returns whether it ever answered.
+    """
     has_answered = False
     async with httpx.AsyncClient(trust_env=False, timeout=5) as http:
         while process.returncode is None:
@@ -122,9 +133,11 @@ async def _until_dead(process: asyncio.subprocess.Process, url: str) -> None:
                 has_answered = True
             except httpx.HTTPError:
                 if has_answered:
-                    return
+                    return True
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), PROBE_SECONDS if has_answered else 0.2)
+                async with asyncio.timeout(PROBE_SECONDS if has_answered else 0.2):
+                    await process.wait()
+    return has_answered
 
 
 async def _await_answer(url: str, name: str) -> None:

@@ -135,7 +135,7 @@ def _readiness(installation: Installation) -> Iterator[str]:
 
 
 def _workspaces(installation: Installation) -> Iterator[str]:
-    """The relay, ready by now, takes no deploy for one that is left out."""
+    """By now the relay takes no deploy for one that is left out, and no sweep looks there."""
     yield from workspaces.remove_departed(installation.kubectl, installation.wish.workspaces)
 
 
@@ -153,9 +153,10 @@ def _jobs(installation: Installation) -> Iterator[str]:
     """Work pools and the product's deployments, which are in Prefect's database, by services' addresses."""
     services = installation.kubectl.listing("service", "-n", secrets.SYSTEM)
     addresses = {each["metadata"]["name"]: each["spec"].get("clusterIP") for each in services}
-    known = standing(installation.kubectl)
+    # By which Secret a Job logs in is no part of what it does: a rotation is no reason to do it again.
+    told = {key: text for key, text in standing(installation.kubectl).items() if key[0] != "Secret"}
     for job in installation.of_kind("Job"):
-        reads = digest(job["spec"]["template"]["spec"], secrets.SYSTEM, known)
+        reads = digest(job["spec"]["template"]["spec"], secrets.SYSTEM, told)
         does = [reads, dict(installation.values), addresses]
         if jobs.ensure(installation.kubectl, job, does, installation.say):
             yield f"Job/{job['metadata']['name']}"
@@ -170,9 +171,9 @@ STEPS: Final[tuple[Step, ...]] = (
     _registry,
     _workloads,
     _readiness,
-    _workspaces,
     _leftovers,
     _routes,
     _jobs,
+    _workspaces,
 )
 """Workloads come when all that they read is there, and is stamped on them; the Jobs need Prefect's server."""

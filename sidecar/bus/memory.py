@@ -78,7 +78,8 @@ class MemoryDeliveries:
         if not self._unread():
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._arrived.wait()
             except TimeoutError:
                 return []
         batch = self._unread()[:limit]

@@ -39,7 +39,8 @@ async def _waits_for(pings: dict[str, Callable[[], Awaitable[None]]]) -> dict[st
 
 async def _reason(ping: Callable[[], Awaitable[None]]) -> str | None:
     try:
-        await asyncio.wait_for(ping(), PING_TIMEOUT_SECONDS)
+        async with asyncio.timeout(PING_TIMEOUT_SECONDS):
+            await ping()
     except TimeoutError:
         return f"no answer within {PING_TIMEOUT_SECONDS:g} s"
     except X1Error as error:

@@ -35,7 +35,8 @@ class Nudges:
         self._waiters[topic].add(event)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await event.wait()
         finally:
             self._waiters[topic].discard(event)
 

@@ -94,6 +94,7 @@ async def ring(services: Services, *wakes: Wake) -> None:
 async def ring_bell(services: Services, session_id: SessionId, what: str) -> None:
     """Never raises and never waits long for a bus that is away."""
     try:
-        await asyncio.wait_for(services.bus.ring(session_id, what), BELL_TIMEOUT_SECONDS)
+        async with asyncio.timeout(BELL_TIMEOUT_SECONDS):
+            await services.bus.ring(session_id, what)
     except (X1Error, TimeoutError) as error:
         log.warning("bell not rung", session_id=session_id, reason=str(error) or "no answer")

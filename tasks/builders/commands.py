@@ -78,7 +78,8 @@ async def _group(
     finally:
         _end(process)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), LAST_WORDS_SECONDS)
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await process.wait()
 
 
 @asynccontextmanager

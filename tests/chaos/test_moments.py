@@ -11,7 +11,7 @@ import pytest
 from gates import until
 from moments import Stage, strike
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 VICTIMS = ("runtime", "sidecar", "flow", "worker", "relay", "nats", "postgres", "prefect")
 
 
@@ -107,7 +107,7 @@ def test_what_a_replaced_activation_still_writes_is_refused(stage):
     before = stage.session("waiter")["generation"]
     stale.suspend()
     try:
-        until(lambda: stage.session("waiter")["generation"] > before, "another activation", 90)
+        until(lambda: stage.session("waiter")["generation"] > before, "another activation")
     finally:
         gate.touch()
         stale.resume()

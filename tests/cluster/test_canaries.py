@@ -1,7 +1,7 @@
 """Every secret of the installation, searched for wherever somebody can read without reading Secrets.
 
-It is searched while a session lives, after a preview was built that holds a secret of its operator's, and with
-what passed meanwhile: the Jobs, Secrets and logs of a build last for seconds.
+It is searched while a session lives, after a preview was built in each workspace that holds a secret of its operator's,
+and with what passed meanwhile: the Jobs, Secrets and logs of a build last for seconds.
 """
 
 import base64
@@ -11,14 +11,17 @@ import secrets
 
 import canaries
 import pytest
-from clusters import SYSTEM, kubectl, listed, run, until
+from clusters import SYSTEM, kubectl, listed, run, until, workspaces
 from outside import Outside
 from shops import hired
+
+from sidecar.domain.workspace import DEFAULT, previews_namespace
 
 pytestmark = pytest.mark.timeout(900)
 NAMED = ("secret", "x1-named", "-n", SYSTEM)
 CANARY = "X1_CANARY"
 """As the test bed's settings declare it for the shop's repository."""
+PREVIEWS = tuple(map(previews_namespace, workspaces()))
 MOUNT_SECONDS = 180
 """The kubelet looks at optional Secrets once a minute or so."""
 
@@ -58,12 +61,25 @@ def shopkeeper(cluster):
 
 
 @pytest.fixture(scope="module")
-def searched(cluster, canary, shopkeeper):
+def overheard(canary):
+    with canaries.overhearing() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shown_abroad(cluster, overheard):
+    """A shop built and shown in each other workspace, and closed: a small node has no room for all at once."""
+    for each in {*workspaces()} - {DEFAULT}:
+        with hired(cluster, each) as keeper:
+            keeper.opened("keyed")
+
+
+@pytest.fixture(scope="module")
+def searched(cluster, canary, overheard, shown_abroad, shopkeeper):
     """A shop built and shown while everything is overheard; then all places, with its keeper still there."""
-    with canaries.overhearing() as overheard:
-        shop = shopkeeper.opened("built")
-        assert cluster.pods(shopkeeper.session_id), "the session does not live"
-        yield shop, overheard.secrets(), canaries.places(cluster, overheard)
+    shop = shopkeeper.opened("keyed")
+    assert cluster.pods(shopkeeper.session_id), "the session does not live"
+    return shop, overheard.secrets(), canaries.places(cluster, overheard)
 
 
 def test_no_secret_stands_where_it_can_be_read_without_reading_secrets(searched):
@@ -86,13 +102,14 @@ def test_the_search_knows_the_secrets_that_matter(searched, canary):
         "x1-operations/x1-prefect-client/auth-string",
         "x1-gateway/previews-tls/tls.key",
         "x1-gateway/previews-authority/tls.key",
-        "x1-previews-default/x1-pull/.dockerconfigjson",
+        *(f"{space}/x1-pull/.dockerconfigjson" for space in PREVIEWS),
+        *(f"{space}/x1-stamps/keys" for space in PREVIEWS),
     ):
         assert each in names, each
     builds = [each for each in names if each.startswith("x1-builds/build-")]
     assert {each.rpartition("/")[2] for each in builds} == {"gitconfig", "config.json"}
     held = {name.split("/")[0] for name, value in wanted.items() if value == canary}
-    assert held == {SYSTEM, "x1-previews-default"}
+    assert held == {SYSTEM, *PREVIEWS}
 
 
 def test_what_may_be_seen_is_found_by_the_same_search(searched, cluster):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from belongings import belongings
-from clusters import X1, images, kubectl, listed, run, until
+from clusters import X1, images, kubectl, listed, run, until, workspaces
 
 from infra.cluster.kubectl import Kubectl
 from infra.cluster.rendering import MANIFESTS, Wish, render
@@ -36,11 +36,12 @@ def installed_again():
 @pytest.mark.parametrize("route", ["gateway", "ingress"])
 @pytest.mark.parametrize("overlay", ["local", "production"])
 def test_the_api_server_takes_every_object_strictly(installed, overlay, route):
+    values = {"previews-route": route, "workspaces": json.dumps(workspaces())}
     objects = [
         {**each, "metadata": {**each["metadata"], "name": f"try-{each['metadata']['name']}"}}
         if each["kind"] == "StatefulSet"  # most of one that is there cannot be changed
         else each
-        for each in render(Kubectl(), wish(overlay, **{"previews-route": route}))
+        for each in render(Kubectl(), wish(overlay, **values))
         if each["kind"] not in BUT_JOBS
     ]
     kubectl(

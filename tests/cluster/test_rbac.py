@@ -3,14 +3,17 @@
 import json
 
 import pytest
-from clusters import kubectl, listed
+from clusters import kubectl, listed, workspaces
 
+from sidecar.domain.workspace import previews_namespace
+
+PREVIEWS = tuple(map(previews_namespace, workspaces()))
 SPACES = (
     "x1-system",
     "x1-sessions",
     "x1-operations",
     "x1-builds",
-    "x1-previews-default",
+    *PREVIEWS,
     "x1-gateway",
     "kube-system",
 )
@@ -44,8 +47,11 @@ NEEDED = {
     ("x1-operations", "preview"): [
         ("create", "jobs.batch", "x1-builds"),
         ("create", "secrets", "x1-builds"),
-        ("create", "secrets", "x1-previews-default"),
-        ("create", "deployments.apps", "x1-previews-default"),
+        *(
+            ("create", each, space)
+            for space in PREVIEWS
+            for each in ("secrets", "deployments.apps")
+        ),
     ],
 }
 """Each one's positive control: what its work is."""
@@ -62,7 +68,7 @@ WRITERS = {
     ("x1-system", "relay"): {"x1-sessions", "x1-operations"},
     ("x1-system", "worker"): {"x1-sessions"},
     ("x1-system", "worker-previews"): {"x1-operations"},
-    ("x1-operations", "preview"): {"x1-builds", "x1-previews-default"},
+    ("x1-operations", "preview"): {"x1-builds", *PREVIEWS},
 }
 """The only namespaces in which somebody may change something."""
 

@@ -30,6 +30,7 @@ NO_SECRETS: Final = {
     "postgres-address": "an address, without its password",
     "bus-server.json": "signed accounts of the bus, which hold no key",
     "keys.conf": "the same, as the bus reads them",
+    "workspaces": "names of the installation's workspaces",
     "host": "a dependency's Service, beside its password",
 }
 """Keys of Secrets that stand beside a secret and are none, and why."""

@@ -36,6 +36,12 @@ def open_networks() -> str:
     return json.dumps([str(each.cidr) for each in told])
 
 
+def workspaces() -> tuple[str, ...]:
+    """Those that installations here are told of, `default` among them."""
+    file = os.environ.get("X1_TEST_SETTINGS")
+    return settings.read(Path(file) if file else None).workspaces
+
+
 def image(name: str) -> str:
     """One of them, as a manifest names it."""
     prefix, tag = _images()
@@ -49,11 +55,24 @@ def _images() -> tuple[str, str]:
 
 
 def run(*argv: str, given: str | None = None, seconds: float = 120) -> str:
-    done = subprocess.run(
-        argv, input=given, capture_output=True, text=True, timeout=seconds, check=False
-    )
+    done = _ended(argv, given, seconds)
     assert done.returncode == 0, f"{' '.join(argv)}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
     return done.stdout
+
+
+def refused(*argv: str, seconds: float = 120) -> str:
+    """What a command says that is not done, its lines joined: messages are wrapped."""
+    done = _ended(argv, None, seconds)
+    assert done.returncode != 0, f"{' '.join(argv)} was done: {done.stdout[-2000:]}"
+    return " ".join(done.stderr.split())
+
+
+def _ended(
+    argv: Sequence[str], given: str | None, seconds: float
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        argv, input=given, capture_output=True, text=True, timeout=seconds, check=False
+    )
 
 
 def kubectl(*words: str, given: str | None = None, seconds: float = 120) -> str:
@@ -100,10 +119,13 @@ class Cluster:
     http: httpx.Client = field(repr=False)
 
     def x1(self, *words: str, seconds: float = 120) -> str:
-        """A command on this installation; the directory's option goes behind the command's own words."""
+        """A command on this installation."""
+        return run(*self.command(*words), seconds=seconds)
+
+    def command(self, *words: str) -> list[str]:
+        """Its whole line: the directory's option goes behind the command's own words."""
         position = 2 if words[0] in {"agents", "previews", "grants", "approvals"} else 1
-        told = [*words[:position], "--state-dir", str(self.state_dir), *words[position:]]
-        return run(X1, *told, seconds=seconds)
+        return [X1, *words[:position], "--state-dir", str(self.state_dir), *words[position:]]
 
     def get(self, path: str, **query: Any) -> Any:
         return self._asked("GET", path, params=query).json()

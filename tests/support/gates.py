@@ -77,7 +77,7 @@ class Gates:
         committing = threading.Thread(target=self._commit_until_held)
         committing.start()
         try:
-            until(lambda: self._one(OWN_IS_HELD) > 0, "a held commit", 30)
+            until(lambda: self._one(OWN_IS_HELD) > 0, "a held commit")
             yield
         finally:
             self._settings.write_text(before)
@@ -120,7 +120,7 @@ class Gates:
         )
 
 
-def until(condition: Any, what: str, seconds: float = 60) -> Any:
+def until(condition: Any, what: str, seconds: float = 180) -> Any:
     """What `condition` returns once it is something; what it raises while parts are away is waited out."""
     deadline = time.monotonic() + seconds
     while True:

@@ -217,7 +217,7 @@ class Stage(Watched):
             with self._gathered(victim):
                 struck = self._pids_of(victim)
                 with self.gates.commits_held(), self._told(f"hear {victim}"):
-                    until(lambda: self.gates.is_committing("wakes"), "the wake's commit", 30)
+                    until(lambda: self.gates.is_committing("wakes"), "the wake's commit")
                     yield struck
         finally:
             self._gate(victim).touch()

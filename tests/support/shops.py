@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clusters import Cluster, kubectl, until
+from clusters import Cluster, listed, until
 
 from infra.local.forge.seed import seed_repository
 from sidecar.domain.session import TERMINAL
+from sidecar.domain.workspace import DEFAULT, previews_namespace
 
 AGENTS = Path(__file__).resolve().parents[1] / "cluster" / "agents"
 REPO = "probe-co/shop"
-PREVIEWS = "x1-previews-default"
+PREVIEWS = previews_namespace(DEFAULT)
 OPENING_SECONDS = 300.0
 """A build without a cache, on a busy machine."""
 
@@ -42,8 +43,10 @@ class Shopkeeper:
     cluster: Cluster
     session_id: str
 
-    def opened(self, how: Literal["built", "plain"]) -> Shop:
-        """A shop whose preview is ready: built as an image, or of a manifest, which is quicker."""
+    def opened(self, how: Literal["built", "keyed", "plain"]) -> Shop:
+        """A shop whose preview is ready: built as an image, or that with the canary for its key, or of a
+        manifest, which is quicker.
+        """
         name = f"shop-{secrets.token_hex(4)}"
         before = len(self.cluster.words(self.session_id))
         self.cluster.say(self.session_id, f"open {how} {name}")
@@ -95,14 +98,14 @@ class Shopkeeper:
 
 
 @contextmanager
-def hired(cluster: Cluster) -> Generator[Shopkeeper]:
-    """A new one. Whatever happens, its shops are closed and it ends."""
+def hired(cluster: Cluster, workspace: str = DEFAULT) -> Generator[Shopkeeper]:
+    """A new one, of that workspace. Whatever happens, its shops are closed and it ends."""
     token = (cluster.state_dir / "secrets" / "forge-admin-token").read_text().strip()
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "README.md").write_text("Shops, each on a branch of its own.\n")
         seed_repository(cluster.urls["forge"], token, REPO, Path(scratch))
-    cluster.x1("agents", "apply", str(AGENTS))
-    found = Shopkeeper(cluster, cluster.start("shopkeeper", "hello"))
+    agent = _applied(cluster, workspace)
+    found = Shopkeeper(cluster, cluster.start(agent, "hello"))
     try:
         yield found
     finally:
@@ -112,8 +115,32 @@ def hired(cluster: Cluster) -> Generator[Shopkeeper]:
         found.end()
 
 
+def _applied(cluster: Cluster, workspace: str) -> str:
+    """The slug of the workspace's shopkeeper."""
+    if workspace == DEFAULT:
+        cluster.x1("agents", "apply", str(AGENTS))
+        return "shopkeeper"
+    with tempfile.TemporaryDirectory() as scratch:
+        cluster.x1("agents", "apply", str(keeper_of(workspace, Path(scratch))))
+    return f"shopkeeper-{workspace}"
+
+
+def keeper_of(workspace: str, folder: Path) -> Path:
+    """The file, in `folder`, of a shopkeeper that is of another workspace and else as ours."""
+    told = (AGENTS / "shopkeeper.yaml").read_text()
+    slug = "slug: shopkeeper\n"
+    assert slug in told
+    file = folder / f"shopkeeper-{workspace}.yaml"
+    own = f"slug: shopkeeper-{workspace}\nworkspace: {workspace}\n"
+    file.write_text(told.replace(slug, own, 1))
+    return file
+
+
 def left_of(shop: Shop) -> list[str]:
-    """What of it is in the cluster."""
+    """What of it is in the cluster: `namespace Kind/name`."""
     kinds = "deployment,statefulset,service,secret,configmap,networkpolicy,httproute,ingress,pod"
-    label = f"x1flows.io/preview={shop.preview_id}"
-    return kubectl("get", kinds, "-n", PREVIEWS, "-l", label, "-o", "name").split()
+    found = listed(kinds, "-A", "-l", f"x1flows.io/preview={shop.preview_id}")
+    return [
+        f"{each['metadata']['namespace']} {each['kind']}/{each['metadata']['name']}"
+        for each in found
+    ]

@@ -48,7 +48,9 @@ class Pods:
         return until(reached, f"{moment} of the pod of {value}")
 
     def _read(self, stream: IO[bytes]) -> None:
-        for event in _objects(stream):
+        """With its kind, each event is one line of JSON."""
+        for line in stream:
+            event = json.loads(line)
             now, pod = time.time(), event["object"]
             name = pod["metadata"]["name"]
             self._labels[name] = pod["metadata"].get("labels", {})
@@ -70,18 +72,3 @@ MOMENTS: dict[str, Callable[[str, dict[str, Any]], bool]] = {
     "ended": lambda _, pod: "terminated" in _main(pod),
     "gone": lambda kind, _: kind == "DELETED",
 }
-
-
-def _objects(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """JSON objects one after another, each over many lines."""
-    decoder, text = json.JSONDecoder(), ""
-    for line in stream:
-        text += line.decode()
-        if line.rstrip() != b"}":
-            continue
-        try:
-            found, _ = decoder.raw_decode(text)
-        except json.JSONDecodeError:
-            continue
-        text = ""
-        yield found
