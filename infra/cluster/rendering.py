@@ -132,6 +132,7 @@ def _patches(values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """What kustomize's replacements cannot put where it belongs: numbers, and what is not there by default."""
     yield from _room(values)
     yield from _logins(values)
+    yield from _way_to_the_database(values)
     gateway, door = ({"kind": kind, "name": "previews"} for kind in ("Gateway", "Ingress"))
     if storage_class := values.get("storage-class"):
         path = "/spec/volumeClaimTemplates/0/spec/storageClassName"
@@ -167,6 +168,17 @@ def _room(values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     quota = {"kind": "ResourceQuota", "name": "sessions"}
     for resource, amount in json.loads(values.get("session-quota", "{}")).items():
         yield _patch(quota, f"/spec/hard/{resource.replace('/', '~1')}", amount)
+
+
+def _way_to_the_database(values: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """A policy holds no name: it says the port, and the networks where these are known."""
+    policy = {"kind": "NetworkPolicy", "name": "to-database"}
+    if address := values.get("postgres-address"):
+        port = int(address.rpartition(":")[2])
+        yield _patch(policy, "/spec/egress/0/ports/0/port", port)
+    if networks := values.get("postgres-networks", "").split():
+        blocks = [{"ipBlock": {"cidr": each}} for each in networks]
+        yield _patch(policy, "/spec/egress/0/to", blocks)
 
 
 def _logins(values: Mapping[str, str]) -> Iterator[dict[str, Any]]:

@@ -99,13 +99,19 @@ class Postgres(Strict):
     password_file: Path
     sslmode: Literal["disable", "require"] = "require"
     """`verify-full` needs a CA's certificate in the pods, which nothing here puts there yet."""
+    networks: tuple[IPvAnyNetwork, ...] = ()
+    """What its address is in: nothing else is reached at its port. Empty: it may be anywhere."""
 
     @property
     def address(self) -> str:
         return f"{self.user}@{self.host}:{self.port}"
 
     def values(self) -> Mapping[str, str]:
-        return {"postgres-address": self.address, "postgres-sslmode": self.sslmode}
+        return {
+            "postgres-address": self.address,
+            "postgres-sslmode": self.sslmode,
+            "postgres-networks": " ".join(map(str, self.networks)),
+        }
 
 
 class Registry(Strict):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from belongings import belongings
 from clusters import X1, Cluster, connected, kubectl, run
-from team_outside import Team, fit_to_the_test_bed, team
+from team_outside import Team, team
 from team_settings import write_settings
 
 from infra.cluster.kubectl import Kubectl
@@ -47,7 +47,6 @@ def settings(outside: Team, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     try:
         run(X1, "cluster", "install", "--settings", str(file), seconds=600)
         print(f"installed in {time.monotonic() - began:.0f} s")  # noqa: T201 - what the run is read for
-        fit_to_the_test_bed()
         outside.start_registry()
         outside.show_pages()
         yield file

@@ -92,20 +92,6 @@ class Team:
         write_whole(state.run("status.json"), json.dumps(status))
 
 
-def fitted() -> set[str]:
-    """What of an installation does not stay as it is made on the test bed: its policies know IPv4 alone."""
-    return {"NetworkPolicy/to-database"} if os.environ.get("X1_TEST_BED") else set()
-
-
-def fit_to_the_test_bed() -> None:
-    """Its translation into firewall rules takes no address of IPv6, and then changes none at all."""
-    if fitted():
-        where = [{"ipBlock": {"cidr": "0.0.0.0/0"}}]
-        change = [{"op": "replace", "path": "/spec/egress/0/to", "value": where}]
-        policy = ("networkpolicy", "to-database", "-n", SYSTEM)
-        kubectl("patch", *policy, "--type=json", "-p", json.dumps(change))
-
-
 @contextmanager
 def team() -> Generator[Team]:
     """Brought up, and removed whatever happens."""

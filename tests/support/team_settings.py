@@ -57,7 +57,11 @@ def _own(team: Team, example: dict[str, Any], bed: dict[str, Any]) -> dict[str, 
             "certificate": "local",
         },
         "registry": {"host": REGISTRY},
-        "postgres": {**example["postgres"], "host": f"postgres.{DOMAIN}"},
+        "postgres": {
+            **example["postgres"],
+            "host": f"postgres.{DOMAIN}",
+            "networks": [f"{team.addresses['postgres']}/32"],
+        },
         "builds": {
             "buildkitd_file": "buildkitd.toml",
             "buildkit_image": bed["builds"]["buildkit_image"],

@@ -357,3 +357,18 @@ def test_a_teams_authorities_lie_where_forge_and_registry_are_asked_from(render_
     }
     wanted = ("x1-system", "x1-sessions", "x1-operations", "x1-builds")
     assert held == {each: {"ca.crt": told} for each in wanted}
+
+
+def test_the_database_is_reached_at_its_port_and_where_it_is_said_to_be(render_overlay):
+    (anywhere,) = found(render_overlay("production"), "NetworkPolicy", "to-database")["spec"][
+        "egress"
+    ]
+    assert [each["ipBlock"]["cidr"] for each in anywhere["to"]] == ["0.0.0.0/0", "::/0"]
+    narrow = render_overlay(
+        "production",
+        postgres_address="x1@db.example.com:6432",
+        postgres_networks="10.30.0.0/24 fd00::/48",
+    )
+    (way,) = found(narrow, "NetworkPolicy", "to-database")["spec"]["egress"]
+    assert [each["port"] for each in way["ports"]] == [6432]
+    assert way["to"] == [{"ipBlock": {"cidr": each}} for each in ("10.30.0.0/24", "fd00::/48")]
