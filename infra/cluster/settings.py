@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificates
 from pydantic import (
     AfterValidator,
@@ -351,13 +352,15 @@ def _text(file: Path | None, beside: Path, field: str) -> str | None:
 
 
 def _certificates(file: Path | None, beside: Path) -> str | None:
+    """A file's certificates and nothing else of it: everybody may read them there, and a key must not be."""
     text = _text(file, beside, "authorities_file")
-    if text is not None:
-        try:
-            load_pem_x509_certificates(text.encode())
-        except ValueError as error:
-            raise _wrong([f"authorities_file: {file} holds no certificates in PEM"]) from error
-    return text
+    if text is None:
+        return None
+    try:
+        found = load_pem_x509_certificates(text.encode())
+    except ValueError as error:
+        raise _wrong([f"authorities_file: {file} holds no certificates in PEM"]) from error
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in found)
 
 
 def _said(name: str, path: Path) -> str:

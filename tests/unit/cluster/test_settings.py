@@ -45,6 +45,10 @@ def test_a_teams_authorities_are_read_from_their_file_and_looked_at(file):
     ca = file.parent / "ca.pem"
     ca.write_text(certificates.make_authority().certificate)
     assert settings.read(file).wish(file.parent).values["authorities"] == ca.read_text()
+    authority = certificates.make_authority()
+    ca.write_text(authority.key + authority.certificate)
+    told = settings.read(file).wish(file.parent).values["authorities"]
+    assert told == authority.certificate, "a key beside it is nobody's to read"
     ca.write_text("none")
     with pytest.raises(WrongUsage) as refused:
         settings.read(file).wish(file.parent)
