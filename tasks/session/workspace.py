@@ -7,11 +7,11 @@ and the runtime of a flow that was killed may outlive it by a moment, or for lon
 killed too, so they are ended by pid and start time before the place is used again.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -41,7 +41,7 @@ class Workspace:
         return self.root / "state"
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(sessions_dir: Path, session_id: str, sidecar_pid: int | None) -> Generator[Workspace]:
     """Takes the place of `session_id`, ends what is left there, and records our sidecar.
 
@@ -122,7 +122,12 @@ def _recorded_group(path: Path) -> list[psutil.Process]:
 
 
 def _processes(pids: list[int]) -> list[psutil.Process]:
-    return [psutil.Process(pid) for pid in pids if pid > 1 and psutil.pid_exists(pid)]
+    found: list[psutil.Process] = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if pid > 1:
+                found.append(psutil.Process(pid))
+    return found
 
 
 def _started_at(process: psutil.Process, create_time: float) -> bool:

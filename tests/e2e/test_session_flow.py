@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
+from pids import working_at
 
 pytestmark = [pytest.mark.real, pytest.mark.e2e]
 
@@ -125,19 +125,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield ready
     finally:
         Shell(environment=plain).run("x1", "down")
-    assert left_over(state) == []
-
-
-def left_over(state: Path) -> list[str]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = " ".join(process.cmdline())
-            if str(state) in words or process.cwd().startswith(str(state)):
-                found.append(words)
-        except psutil.Error:
-            continue
-    return found
+    assert working_at(str(state)) == []
 
 
 def test_a_second_start_of_a_live_orchestrator_is_forwarded_to_it(shell):

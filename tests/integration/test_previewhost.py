@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from pids import commands
 
 pytestmark = pytest.mark.real
 
@@ -129,8 +130,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for process in made.processes.values():
         process.send_signal(signal.SIGTERM)
         process.wait(15)
-    mine = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(home)]
-    assert mine == []
+    assert [words for _, words, cwd in commands() if cwd == str(home)] == []
 
 
 def test_an_alias_serves_before_the_branch_url_moves(world: World):

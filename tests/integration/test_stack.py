@@ -1,6 +1,5 @@
 """The supervisor with real components: those that start in a second stand for all."""
 
-import contextlib
 import json
 import os
 import signal
@@ -10,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from pids import is_gone
 
 from infra.local import processes
 from infra.local.state import StateDir
@@ -113,7 +112,7 @@ def test_down_leaves_nothing_and_up_keeps_ports_and_data(up):
 def test_down_ends_what_a_killed_supervisor_left(up):
     supervisor = int(up.run("lock").read_text())
     os.kill(supervisor, signal.SIGKILL)
-    until(lambda: not alive(supervisor))
+    until(lambda: is_gone(supervisor))
     assert len(left_over(up)) >= len(COMPONENTS)
     done = x1(up, "down")
     assert done.returncode == 0
@@ -125,11 +124,11 @@ def test_up_after_a_killed_supervisor_starts_one_set_of_components(up):
     before = pids(up)
     supervisor = int(up.run("lock").read_text())
     os.kill(supervisor, signal.SIGKILL)
-    until(lambda: not alive(supervisor))
+    until(lambda: is_gone(supervisor))
     again = x1(up, "up", *(word for name in COMPONENTS for word in ("--only", name)))
     assert again.returncode == 0, again.stderr
     assert set(pids(up).values()).isdisjoint(before.values())
-    assert not any(alive(pid) for pid in before.values())
+    assert all(is_gone(pid) for pid in before.values())
 
 
 def test_up_while_the_stack_goes_down_starts_it_again(up):
@@ -192,9 +191,3 @@ def test_an_unknown_component_is_wrong_usage(state):
     done = x1(state, "up", "--only", "nonsense")
     assert done.returncode == 2, done.stderr
     assert "unknown component nonsense" in done.stderr
-
-
-def alive(pid):
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False

@@ -264,7 +264,7 @@ class Stage(Watched):
             self.read()
             found = [self.pid_of(victim, name) for name in AGENTS]
             if victim == "flow":
-                found += [p.pid for p in self.processes() if "flows.forked" in p.cmdline()]
+                found += self.forked()
         return [pid for pid in found if pid is not None]
 
     def _gate(self, name: str) -> Path:
@@ -277,10 +277,12 @@ def free_port() -> int:
 
 
 def strike(pids: list[int]) -> None:
+    struck = []
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            struck.append(psutil.Process(pid))
             os.kill(pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=5)
+    psutil.wait_procs(struck, timeout=5)
 
 
 def _agent(name: str) -> dict[str, Any]:

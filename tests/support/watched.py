@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import psutil
+from pids import commands, working_at
 
 X1 = [str(Path(sys.executable).parent / "x1")]
 OF_A_SESSION = ("runtime", "sidecar", "flow")
@@ -113,21 +114,22 @@ class Watched:
         """Every process of the stack, whoever started it."""
         mark = (self.state_dir / "run" / "id").read_text().strip()
         found = []
-        for process in psutil.process_iter():
+        for process, words, cwd in commands():
+            told = " ".join(words)
             with contextlib.suppress(psutil.Error, OSError):
-                words = " ".join(process.cmdline())
-                place = f"{words} {process.cwd()}"
                 is_part = process.environ().get("X1_STACK_ID") == mark
-                if "x1 demo" not in words and (is_part or str(self.state_dir) in place):
+                if "x1 demo" not in told and (is_part or str(self.state_dir) in f"{told} {cwd}"):
                     found.append(process)
         return found
 
+    def forked(self) -> list[int]:
+        """The flows that the fork server started: `flow` names one of each session, these are all."""
+        ours = {process.pid for process in self.processes()}
+        return [
+            process.pid
+            for process, words, _ in commands()
+            if process.pid in ours and "flows.forked" in words
+        ]
+
     def left_over(self) -> list[str]:
-        """Whoever still has something to run: one without words has ended, and waits to be collected."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                words = " ".join(process.cmdline())
-                if words and str(self.state_dir) in f"{words} {process.cwd()}":
-                    found.append(f"{process.pid} {words[:120]}")
-        return found
+        return working_at(str(self.state_dir))

@@ -4,8 +4,8 @@ import asyncio
 import os
 import sys
 
-import psutil
 import pytest
+from pids import is_gone
 from pydantic import SecretStr
 
 from sidecar.wire.preview_spec import PreviewSpec
@@ -83,7 +83,7 @@ async def test_a_build_that_takes_too_long_ends_with_all_it_started(tmp_path):
         )
     child = int(marker.read_text())
     async with asyncio.timeout(5):
-        while _runs(child):
+        while not is_gone(child):
             await asyncio.sleep(0.01)
 
 
@@ -108,7 +108,7 @@ async def test_a_build_dies_with_the_flow_that_runs_it(tmp_path):
         flow.kill()
         await flow.wait()
         started = [int(word) for word in marker.read_text().split()]
-        while any(_runs(each) for each in started):
+        while not all(is_gone(each) for each in started):
             await asyncio.sleep(0.01)
 
 
@@ -122,13 +122,6 @@ async def test_a_child_that_keeps_the_pipe_open_is_not_waited_for(tmp_path):
         say=said.append,
     )
     assert said == ["done"]
-
-
-def _runs(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def test_a_flood_of_words_and_a_missing_program_end_the_build(tmp_path):
