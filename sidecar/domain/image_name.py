@@ -14,13 +14,13 @@ _DIGEST: Final = 12
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 
 
-def workspace_prefix(workspace: str) -> str:
-    """What every image repository of a workspace begins with, up to the slash."""
-    return f"{ROOT}/{workspace}/"
-
-
 def image_repository(workspace: str, repo: str) -> str:
     """As the distribution spec allows names: lower case, separators single. `repo` is `owner/name`."""
+    return f"{ROOT}/{workspace}/{image_name(repo)}"
+
+
+def image_name(repo: str) -> str:
+    """The last part of it, which no other repository has in any workspace."""
     readable = _SEPARATORS.sub("-", repo.lower())[:_MAX_READABLE].strip("-")
     digest = hashlib.sha256(repo.encode()).hexdigest()[:_DIGEST]
-    return workspace_prefix(workspace) + f"{readable}-{digest}".lstrip("-")
+    return f"{readable}-{digest}".lstrip("-")

@@ -33,8 +33,13 @@ class Amounts:
     """Requests or limits of one container."""
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a container runs."""
+
+
 ANY: Final = None
-Rule = Mapping[str, Any] | Each | Reference | Amounts | Judge | None
+Rule = Mapping[str, Any] | Each | Reference | Amounts | Image | Judge | None
 
 RESERVED: Final = ("prefect.io", "x1flows.io")
 """Labels and annotations of these domains, and below them, are the platform's."""
@@ -146,7 +151,8 @@ _USER: Final = {
     "seccompProfile": {"type": _only("RuntimeDefault")},
 }
 _CONTAINER: Final[Rule] = {
-    **dict.fromkeys(("name", "image", "command", "args", "workingDir", "imagePullPolicy")),
+    **dict.fromkeys(("name", "command", "args", "workingDir", "imagePullPolicy")),
+    "image": Image(),
     **dict.fromkeys(("terminationMessagePath", "terminationMessagePolicy", "restartPolicy")),
     "env": Each(
         {

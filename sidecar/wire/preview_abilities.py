@@ -20,16 +20,27 @@ Place = tuple[str | int, ...]
 class Abilities:
     """`secrets` are those that this repository's previews may hold; `most` is what one container may ask for.
 
-    None for `secrets`: the target hands none out. An empty `most` is no bound.
+    None for `secrets`: the target hands none out. An empty `most` is no bound. `registry`, `host:port`, holds what
+    is built here; of that, this repository's previews may run `image` alone, a repository's last part there.
     """
 
     kinds: tuple[str, ...]
     secrets: frozenset[str] | None = None
     most: Mapping[str, str] = field(default_factory=dict[str, str])
+    registry: str = ""
+    image: str = ""
 
     @property
     def has_containers(self) -> bool:
         return not {*self.kinds}.isdisjoint(CONTAINERS)
+
+    def foreign(self, image: str) -> str | None:
+        """Why it may not be run: it was built from another repository, which its agents may be kept from."""
+        host, _, rest = image.partition("/")
+        if not self.registry or host.lower() != self.registry.lower():
+            return None
+        name = rest.partition("@")[0].rpartition("/")[2].partition(":")[0]
+        return None if name == self.image else f"{image}: built from another repository"
 
 
 LOCAL: Final = Abilities(kinds=("process",))
@@ -40,6 +51,7 @@ def refusals(spec: Body, abilities: Abilities) -> Iterator[tuple[Place, str]]:
     yield from _of_entrypoint(spec, abilities)
     if spec.runtime.protocol != "http":
         yield ("runtime", "protocol"), f"{spec.runtime.protocol} is not proxied here; use http"
+    yield from _of_paths(spec)
     yield from _of_dependencies(spec, abilities)
     for index, entry in enumerate(spec.env):
         if reason := _of_variable(entry, spec, abilities):
@@ -92,6 +104,20 @@ def _of_entrypoint(spec: Body, abilities: Abilities) -> Iterator[tuple[Place, st
         yield ("volumes",), "with kind manifest volumes stand in the manifests"
 
 
+def _of_paths(spec: Body) -> Iterator[tuple[Place, str]]:
+    """Each preview has a host of its own, and what the app answers is passed on as it is."""
+    if spec.runtime.path != "/":
+        yield (
+            ("runtime", "path"),
+            "the URL leads to /: a preview has a host of its own; let it be /",
+        )
+    if spec.ingress.strip_path:
+        yield ("ingress", "stripPath"), "there is no path to strip: a preview has a host of its own"
+    if spec.ingress.additional_headers:
+        reason = "headers are not added here; let the app send them"
+        yield ("ingress", "additionalHeaders"), reason
+
+
 def _of_dependencies(spec: Body, abilities: Abilities) -> Iterator[tuple[Place, str]]:
     names = [name_of(each, index) for index, each in enumerate(spec.dependencies)]
     for index, dependency in enumerate(spec.dependencies):
@@ -113,6 +139,8 @@ def _of_dependency(dependency: Dependency, abilities: Abilities) -> str | None:
 def _of_variable(entry: EnvEntry, spec: Body, abilities: Abilities) -> str | None:
     if entry.name in RESERVED_NAMES or entry.name.startswith(RESERVED_PREFIXES):
         return f"{entry.name} is set by the target or reserved"
+    if entry.source == "preview.share_base_url":
+        return "previews are not shared from here yet; the preview's own URL is preview.self_url"
     if entry.source.startswith("secret:"):
         return _of_secret(entry.source, abilities)
     if entry.source.startswith("dep:"):

@@ -9,12 +9,24 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sidecar.domain.errors import Finding, InvalidArguments, SpecInvalid
-from sidecar.wire.manifest_rules import SPECS, Amounts, Path, Reference, Rule, leaves, rule_of
-from sidecar.wire.preview_abilities import beyond
+from sidecar.wire.manifest_rules import (
+    SPECS,
+    Amounts,
+    Image,
+    Path,
+    Reference,
+    Rule,
+    leaves,
+    rule_of,
+)
+from sidecar.wire.preview_abilities import Abilities, beyond
 from sidecar.wire.yaml_lines import Document
 
 MAX_OBJECTS: Final = 50
+MAX_PODS: Final = 20
+"""Of one preview: what a workspace may have is shared by all of its previews."""
 WORKLOADS: Final = ("Deployment", "StatefulSet")
+UNBOUND: Final = Abilities(kinds=("manifest",))
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
 """At the beginning of a line it is never content: https://yaml.org/spec/1.2.2/#document-markers"""
 
@@ -54,11 +66,11 @@ class _Written:
 
 
 def read_manifests(
-    files: Mapping[str, str], port: int, most: Mapping[str, str] | None = None
+    files: Mapping[str, str], port: int, abilities: Abilities = UNBOUND
 ) -> Manifests:
     """`files` are texts by their path. Raises SpecInvalid with every finding, each with file, path and line."""
     written, findings = _read(files)
-    findings += [each for one in written for each in _judged(one, written, most or {})]
+    findings += [each for one in written for each in _judged(one, written, abilities)]
     findings += _as_a_whole(written)
     entries = _entries(written, port)
     if not findings and len(entries) != 1:
@@ -102,20 +114,20 @@ def _parts(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _judged(
-    one: _Written, all_of_them: Sequence[_Written], most: Mapping[str, str]
+    one: _Written, all_of_them: Sequence[_Written], abilities: Abilities
 ) -> Iterator[Finding]:
     if one.kind not in SPECS:
         kinds = ", ".join(SPECS)
         yield one.finding(("kind",), f"{one.kind or 'no kind'}: a preview may have {kinds}")
         return
     for path, value, rule in leaves(one.value, rule_of(one.kind)):
-        for message in _complaints(value, rule, all_of_them, most):
+        for message in _complaints(value, rule, all_of_them, abilities):
             yield one.finding(path, f"{path[-1] if path else ''} {message}".strip())
     yield from _absent(one)
 
 
 def _complaints(
-    value: Any, rule: Rule, all_of_them: Sequence[_Written], most: Mapping[str, str]
+    value: Any, rule: Rule, all_of_them: Sequence[_Written], abilities: Abilities
 ) -> Iterator[str]:
     if isinstance(rule, Reference):
         if all((each.kind, each.name) != (rule.kind, value) for each in all_of_them):
@@ -123,8 +135,11 @@ def _complaints(
     elif isinstance(rule, Amounts):
         amounts = value if isinstance(value, Mapping) else {}
         for name, asked in amounts.items():
-            if reason := beyond(most, str(name), asked):
+            if reason := beyond(abilities.most, str(name), asked):
                 yield reason
+    elif isinstance(rule, Image):
+        if reason := abilities.foreign(str(value)):
+            yield reason
     elif callable(rule) and (message := rule(value)):
         yield message
 
@@ -152,9 +167,19 @@ def _as_a_whole(written: Sequence[_Written]) -> list[Finding]:
         seen.add((each.kind, each.name))
     if written and not any(each.kind in WORKLOADS for each in written):
         findings.append(written[0].finding((), f"expected a {' or '.join(WORKLOADS)}"))
+    pods = sum(map(_pods, written))
+    if pods > MAX_PODS:
+        findings.append(written[0].finding((), f"{pods} pods, of at most {MAX_PODS} in a preview"))
     if len(written) > MAX_OBJECTS:
         findings.append(written[MAX_OBJECTS].finding((), f"more than {MAX_OBJECTS} objects"))
     return findings
+
+
+def _pods(one: _Written) -> int:
+    """How many it asks for."""
+    replicas = _at(one.value, ("spec", "replicas"))
+    wanted = replicas if isinstance(replicas, int) else 1
+    return wanted if one.kind in WORKLOADS else 0
 
 
 def _entries(written: Sequence[_Written], port: int) -> list[tuple[str, int]]:

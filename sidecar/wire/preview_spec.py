@@ -133,7 +133,7 @@ def _spec(model: PreviewFile, abilities: Abilities) -> PreviewSpec:
             MIN_STARTUP_SECONDS, health.initial_delay + health.period * health.failure_threshold
         ),
         env={each.name: each.value for each in body.env if each.value is not None},
-        self_url_names=tuple(each.name for each in body.env if each.source.startswith("preview.")),
+        self_url_names=tuple(each.name for each in body.env if each.source == "preview.self_url"),
         dependencies=tuple(provided.values()),
         dependency_env=tuple(_dependency_env(body, [*provided])),
         secret_env=tuple(

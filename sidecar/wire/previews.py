@@ -98,7 +98,7 @@ class OperationBundle(WireModel):
     relay; `manifests` are texts by path, for kind manifest; `secrets`, by name, are those that the spec names.
     `serving` is what the branch's URL was last proven to lead to, empty for nothing; `proven` are the revisions
     that have ever been ready, the newest deploy first. `registry` is `host:port`; the tokens are logins there, to
-    push this repository's images and to pull the workspace's.
+    push and to pull this repository's images.
     """
 
     outcome: Literal["claimed", "lost"]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from builds import HOST, REPO, bed
 from busy_registry import busy_registry
-from clusters import kubectl, until
+from clusters import PATIENCE_SECONDS, kubectl, until
 from pydantic import SecretStr
 
 from sidecar.domain.errors import RegistryUnavailable
@@ -66,7 +66,7 @@ def ground(tmp_path_factory):
 
 async def nothing_left(ground) -> None:
     """Kubernetes' garbage collector takes a moment."""
-    await asyncio.to_thread(until, lambda: not ground.left(), "an empty namespace", 30)
+    await asyncio.to_thread(until, lambda: not ground.left(), "an empty namespace")
 
 
 def dockerfile(name: str) -> PreviewSpec:
@@ -121,7 +121,7 @@ def run_image(ground, name, image, login):
     return until(look, f"an end of pod {name}")
 
 
-async def test_a_revision_becomes_an_image_that_a_node_pulls_with_its_workspaces_login_alone(
+async def test_a_revision_becomes_an_image_that_a_node_pulls_with_its_repositorys_login_alone(
     ground,
 ):
     revision = await ground.commit(files("one"))
@@ -132,13 +132,14 @@ async def test_a_revision_becomes_an_image_that_a_node_pulls_with_its_workspaces
     assert image.startswith(f"{ground.registry}/{image_repository('default', REPO)}@sha256:")
     assert any("RUN pip install" in line for line in lines)
     ours = await asyncio.to_thread(
-        run_image, ground, "ours", image, ground.tokens.pull_token("default")
+        run_image, ground, "ours", image, ground.tokens.pull_token("default", REPO)
     )
     assert ours.strip() == "hello, $(HOME) world one"
-    theirs = await asyncio.to_thread(
-        run_image, ground, "theirs", image, ground.tokens.pull_token("another")
-    )
-    assert "authorization" in theirs or "denied" in theirs
+    strangers = {"space": ("another", REPO), "repo": ("default", "acme/other")}
+    for name, whose in strangers.items():
+        login = ground.tokens.pull_token(*whose)
+        theirs = await asyncio.to_thread(run_image, ground, f"theirs-{name}", image, login)
+        assert "authorization" in theirs or "denied" in theirs
     await nothing_left(ground)
 
     again, began = [], time.monotonic()
@@ -162,7 +163,7 @@ async def test_an_image_says_which_revision_it_is_of(ground):
     image = await ground.built(source, SPEC, [])
     digest = image.rpartition("@")[2]
     scope = f"repository:{source.repository}:pull"
-    login, path = ground.tokens.pull_token("default"), f"/v2/{source.repository}"
+    login, path = ground.tokens.pull_token("default", REPO), f"/v2/{source.repository}"
     manifest = await registry_answer(ground, login, f"{path}/manifests/{digest}", scope=scope)
     blob = manifest.json()["config"]["digest"]
     config = await registry_answer(ground, login, f"{path}/blobs/{blob}", scope=scope)
@@ -254,16 +255,17 @@ async def test_nobody_pushes_without_the_login_of_that_very_repository(ground):
         path = f"/v2/{name}/blobs/uploads/"
         answer = await registry_answer(ground, source.push_token, path, "POST", scope=scope)
         assert answer.status_code == status, name
-    pull, scope = ground.tokens.pull_token("default"), f"repository:{own}:pull,push"
+    pull, scope = ground.tokens.pull_token("default", REPO), f"repository:{own}:pull,push"
     answer = await registry_answer(ground, pull, f"/v2/{own}/blobs/uploads/", "POST", scope=scope)
     assert answer.status_code == 401
 
 
-SLOW = "FROM python:3.11-slim\nRUN echo it has begun; sleep 8; echo it has ended\n"
+SLOW = "FROM python:3.11-slim\nRUN echo it has begun; sleep 20; echo it has ended\n"
+"""For long enough that another can be attached to it on a busy node."""
 
 
 async def has_begun(lines):
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not any(told[1] == "it has begun" for told in map(OUTPUT.match, lines) if told):
             await asyncio.sleep(0.1)
 
@@ -336,7 +338,7 @@ async def test_a_build_outlives_a_killed_flow_and_is_attached_to(ground):
     source, spec = await ground.source(revision, "op-killed"), dockerfile("Slow.Dockerfile")
     first = await flow(ground, source, spec)
     assert first.stdout is not None
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while b"it has begun" not in await first.stdout.readline():
             assert first.returncode is None
     first.kill()
@@ -377,7 +379,7 @@ async def test_a_sweep_ends_a_build_whose_flow_is_dead_and_whose_operation_is_ov
     source = await ground.source(revision, "op-orphan")
     dead = await flow(ground, source, dockerfile("Slow.Dockerfile"))
     assert dead.stdout is not None
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while b"it has begun" not in await dead.stdout.readline():
             assert dead.returncode is None
     dead.kill()
@@ -393,7 +395,7 @@ async def test_a_registry_that_is_busy_for_a_while_is_asked_again_by_another_try
         revision, lines = await ground.commit({"Busy.Dockerfile": text}), []
         source = await ground.source(revision, "op-busy")
         building = asyncio.create_task(ground.built(source, dockerfile("Busy.Dockerfile"), lines))
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not any("find a base image" in line for line in lines):
                 await asyncio.sleep(0.1)
         base.is_busy = False
@@ -417,7 +419,7 @@ async def test_a_build_that_finds_no_room_says_so_and_goes_on_when_there_is(grou
     kubectl(*quota, '{"spec": {"hard": {"pods": "0"}}}')
     source = await ground.source(revision, "op-room")
     building = asyncio.create_task(ground.built(source, dockerfile("Roomy.Dockerfile"), lines))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not any("quota leaves no room" in line for line in lines):
             await asyncio.sleep(0.1)
     kubectl(*quota, '{"spec": {"hard": {"pods": "10"}}}')

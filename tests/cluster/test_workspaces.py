@@ -70,13 +70,13 @@ def standing():
 
 
 def manifests(space):
-    """By kind and name: what an installation puts into a workspace's namespace. Logins to pull are a preview's."""
+    """By kind and name: what an installation puts into a workspace's namespace."""
     kinds = "networkpolicies,roles,rolebindings,resourcequotas,limitranges,secrets,configmaps"
     return {
         (each["kind"], each["metadata"]["name"])
         for each in listed(kinds, "-n", space, *OURS)
         if "x1flows.io/preview" not in each["metadata"]["labels"]
-    } - {("Secret", "x1-pull")}
+    }
 
 
 def there_is_its_namespace():

@@ -42,7 +42,7 @@ async def brief(services: Services, preview: Preview, operation: Operation) -> B
         secrets=_secrets(services, told),
         registry=services.settings.registry_host,
         push_token=registry.push_token(preview.workspace, preview.repo) if registry else NOTHING,
-        pull_token=registry.pull_token(preview.workspace) if registry else NOTHING,
+        pull_token=registry.pull_token(preview.workspace, preview.repo) if registry else NOTHING,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from sidecar.domain.errors import Finding, SpecInvalid
 from sidecar.domain.ids import Repository, Revision
+from sidecar.domain.image_name import image_name
 from sidecar.relay.forge.port import MAX_FILE_BYTES
 from sidecar.relay.secret_names import declared_for_previews
 from sidecar.relay.services import Services
@@ -34,7 +35,7 @@ async def describe(services: Services, repo: Repository, revision: Revision) -> 
     if spec.kind != "manifest":
         return Description(text=text, spec=spec)
     manifests = await _manifests(services, repo, revision, spec.directory)
-    read_manifests(manifests, spec.port, abilities.most)
+    read_manifests(manifests, spec.port, abilities)
     return Description(text=text, spec=spec, manifests=manifests)
 
 
@@ -46,6 +47,8 @@ def abilities_of(settings: RelaySettings, repo: Repository) -> Abilities:
         kinds=("dockerfile", "manifest") if settings.registry_host else ("manifest",),
         secrets=declared_for_previews(settings.secrets_dir, settings.preview_secrets, repo),
         most=settings.preview_most,
+        registry=settings.registry_host,
+        image=image_name(repo),
     )
 
 

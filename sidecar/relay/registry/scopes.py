@@ -22,17 +22,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """What a login may do: these actions on one repository, or on every one below a name that ends in `/`."""
+    """What a login may do: these actions on one image repository."""
 
     name: str
     actions: tuple[str, ...]
 
     def within(self, scope: Scope) -> Scope | None:
         """As much of the scope as this covers; None for nothing."""
-        is_named = scope.name == self.name
-        is_below = self.name.endswith("/") and scope.name.startswith(self.name)
         actions = tuple(each for each in scope.actions if each in self.actions)
-        if not actions or not (is_named or is_below):
+        if not actions or scope.name != self.name:
             return None
         return Scope(name=scope.name, actions=actions)
 

@@ -19,7 +19,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from pydantic import SecretStr
 
 from sidecar.domain.errors import Unauthenticated
-from sidecar.domain.image_name import image_repository, workspace_prefix
+from sidecar.domain.image_name import image_repository
 from sidecar.relay.registry.scopes import PULL, PUSH, Reach, Scope
 
 ALGORITHM: Final = "ES256"
@@ -67,9 +67,10 @@ class RegistryTokens:
         reach = Reach(name=image_repository(workspace, repo), actions=(PULL, PUSH))
         return self._login(reach, PUSH_LIFETIME)
 
-    def pull_token(self, workspace: str) -> SecretStr:
-        """What nodes log in with to pull previews of one workspace."""
-        return self._login(Reach(name=workspace_prefix(workspace), actions=(PULL,)), PULL_LIFETIME)
+    def pull_token(self, workspace: str, repo: str) -> SecretStr:
+        """What nodes log in with to pull one repository's previews: no other repository's image runs in them."""
+        reach = Reach(name=image_repository(workspace, repo), actions=(PULL,))
+        return self._login(reach, PULL_LIFETIME)
 
     def exchange(self, login: str, scopes: Sequence[Scope]) -> RegistryToken:
         """A registry token for what the login covers of the scopes, maybe nothing. Raises Unauthenticated."""

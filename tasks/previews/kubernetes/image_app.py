@@ -6,6 +6,7 @@ from typing import Any, Final
 from sidecar.wire.preview_spec import PreviewSpec
 from sidecar.wire.previews import OperationBundle
 from tasks.previews.kubernetes.environment import literals, merged, variables
+from tasks.previews.kubernetes.login import login_of
 from tasks.previews.kubernetes.names import Names, annotations, revision_labels, selecting
 from tasks.previews.kubernetes.pods import APP_UID, RESTRICTED, pod
 
@@ -39,7 +40,12 @@ def _deployment(bundle: OperationBundle, spec: PreviewSpec, image: str) -> Objec
                     "labels": revision_labels(bundle, "app"),
                     "annotations": annotations(bundle),
                 },
-                "spec": pod(_container(bundle, spec, image), _volumes(spec), uid=APP_UID),
+                "spec": pod(
+                    _container(bundle, spec, image),
+                    _volumes(spec),
+                    uid=APP_UID,
+                    login=login_of(bundle),
+                ),
             },
         },
     }

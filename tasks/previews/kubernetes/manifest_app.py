@@ -13,6 +13,7 @@ from sidecar.wire.preview_manifests import WORKLOADS, Manifests
 from sidecar.wire.preview_spec import PreviewSpec
 from sidecar.wire.previews import OperationBundle
 from tasks.previews.kubernetes.environment import literals, merged, variables
+from tasks.previews.kubernetes.login import login_of
 from tasks.previews.kubernetes.names import Names, annotations, revision_labels, selecting
 from tasks.previews.kubernetes.pods import hardened
 
@@ -62,7 +63,7 @@ def _workload(bundle: OperationBundle, spec: Object, added: Sequence[Object]) ->
         "selector": {"matchLabels": selector},
         "template": {
             "metadata": _tags(bundle, meta),
-            "spec": hardened(_with_variables(template["spec"], added)),
+            "spec": hardened(_with_variables(template["spec"], added), login=login_of(bundle)),
         },
     }
 

@@ -47,6 +47,11 @@ class Names:
         """The branch's route."""
         return _named(self.url_host, self.preview)
 
+    @property
+    def login(self) -> str:
+        """The Secret by which nodes pull its images."""
+        return _named(self.url_host, self.preview, "login")
+
     def dependency(self, one: DependencySpec) -> str:
         """Of its kind: a Redis that takes a PostgreSQL's name over is another server with another password."""
         return _named(one.name, self.preview, "dependency", one.kind, one.name)

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 Object = dict[str, Any]
 
-PULL_SECRET: Final = "x1-pull"  # noqa: S105 - a name
 PRIORITY: Final = "x1-preview"
 """Below sessions: a preview makes way for them, and for the control plane."""
 APP_UID: Final = 10101
@@ -16,13 +15,16 @@ RESTRICTED: Final[Mapping[str, Any]] = {
 }
 
 
-def pod(container: Object, volumes: list[Object], *, uid: int) -> Object:
+def pod(container: Object, volumes: list[Object], *, uid: int, login: str = "") -> Object:
     """A restricted pod that gets nothing from the cluster but names."""
-    return hardened({"containers": [container], "volumes": volumes}, uid=uid)
+    return hardened({"containers": [container], "volumes": volumes}, uid=uid, login=login)
 
 
-def hardened(written: Mapping[str, Any], *, uid: int = APP_UID) -> Object:
-    """What somebody wrote, with what every preview's pod has. Users other than root are left as they are."""
+def hardened(written: Mapping[str, Any], *, uid: int = APP_UID, login: str = "") -> Object:
+    """What somebody wrote, with what every preview's pod has. Users other than root are left as they are.
+
+    `login` is the Secret that images are pulled with, where there is one.
+    """
     user = {
         "runAsUser": uid,
         "runAsGroup": uid,
@@ -43,7 +45,7 @@ def hardened(written: Mapping[str, Any], *, uid: int = APP_UID) -> Object:
         "automountServiceAccountToken": False,
         "priorityClassName": PRIORITY,
         "enableServiceLinks": False,
-        "imagePullSecrets": [{"name": PULL_SECRET}],
+        "imagePullSecrets": [{"name": login}] if login else [],
         "securityContext": user,
     }
 

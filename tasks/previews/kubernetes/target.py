@@ -3,7 +3,6 @@
 A revision stays behind its alias until it is tidied away, whatever the branch's route leads to.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,10 +14,9 @@ from sidecar.wire.preview_spec import PreviewSpec
 from sidecar.wire.previews import OperationBundle
 from tasks.builders.port import Builder
 from tasks.previews.errors import NotProven
-from tasks.previews.kubernetes import builds, dependencies, environment, routes
+from tasks.previews.kubernetes import builds, dependencies, login, routes
 from tasks.previews.kubernetes.names import PREVIEW, REVISION, ROLE, Names, selecting
 from tasks.previews.kubernetes.namespace import Namespace
-from tasks.previews.kubernetes.pods import PULL_SECRET
 from tasks.previews.kubernetes.policy import policy
 from tasks.previews.kubernetes.readiness import await_ready, await_served
 from tasks.previews.kubernetes.revision import RevisionObjects, of_revision
@@ -120,8 +118,8 @@ class KubernetesTarget:
         """The policy first, so that the pods are never without; then what they need, then they."""
         here = self._place(bundle)
         await here.apply(policy(bundle))
-        if login := _pull_secret(bundle):
-            await here.apply(login)
+        if pulls := login.secret(bundle):
+            await here.apply(pulls)
         for dependency in spec.dependencies:
             await here.create(dependencies.secret(bundle, dependency))
             for each in dependencies.server(bundle, dependency):
@@ -162,14 +160,3 @@ def _workspace(bundle: OperationBundle) -> str:
 
 def _whole(preview_id: str, revision: str) -> dict[str, str]:
     return {PREVIEW: preview_id, REVISION: revision}
-
-
-def _pull_secret(bundle: OperationBundle) -> Object | None:
-    """The kubelet's login: to this workspace's images, to pull."""
-    login = bundle.pull_token.get_secret_value()
-    if not bundle.registry or not login:
-        return None
-    auths = {bundle.registry: {"username": "x1", "password": login}}
-    content = {".dockerconfigjson": json.dumps({"auths": auths})}
-    tags = {"app.kubernetes.io/part-of": "x1flows"}
-    return environment.secret(PULL_SECRET, tags, content, kind="kubernetes.io/dockerconfigjson")

@@ -1,8 +1,12 @@
 """Manifests of a preview: what may stand in them, and how findings name file, place and line."""
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.domain.errors import SpecInvalid
+from sidecar.domain.image_name import image_name
+from sidecar.wire.preview_abilities import Abilities
 from sidecar.wire.preview_manifests import read_manifests
 
 APP = """apiVersion: apps/v1
@@ -33,9 +37,14 @@ data: {GREETING: hello}
 """
 
 
+ABILITIES = Abilities(
+    kinds=("manifest",), registry="registry.x1:5000", image=image_name("acme/app")
+)
+
+
 def findings(text, port=8080, **most):
     with pytest.raises(SpecInvalid) as refused:
-        read_manifests({"k8s/app.yaml": text}, port, most)
+        read_manifests({"k8s/app.yaml": text}, port, replace(ABILITIES, most=most))
     return [(each.path, each.message, each.line) for each in refused.value.findings]
 
 
@@ -45,6 +54,47 @@ def with_pod(line):
 
 def with_container(line):
     return APP.replace("          image: nginx", f"          image: nginx\n          {line}")
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry.x1:5000/ws/default/{other}@sha256:" + "a" * 64,
+        "registry.x1:5000/ws/default/{other}:latest",
+        "REGISTRY.x1:5000/ws/another/{other}",
+        "registry.x1:5000/{other}",
+        "registry.x1:5000/ws/default/cache",
+    ],
+)
+def test_what_was_built_from_another_repository_is_not_run(image):
+    written = image.format(other=image_name("acme/other"))
+    found = findings(APP.replace("image: nginx", f"image: {written}"))
+    assert [message for _, message, _ in found] == [
+        f"image {written}: built from another repository"
+    ]
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["registry.x1:5000/ws/default/{own}@sha256:" + "a" * 64, "ghcr.io/ws/default/{other}:1"],
+)
+def test_its_own_images_and_those_of_other_registries_are_run(image):
+    own, other = image_name("acme/app"), image_name("acme/other")
+    text = APP.replace("image: nginx", f"image: {image.format(own=own, other=other)}")
+    assert read_manifests({"k8s/app.yaml": text}, 8080, ABILITIES).service == "web"
+
+
+def test_a_preview_asks_for_so_many_pods_and_no_more():
+    many = "".join(
+        "\n---\n"
+        + APP.split("---", maxsplit=1)[0]
+        .replace("name: web", f"name: web-{n}")
+        .replace("spec:", "spec:\n  replicas: 5", 1)
+        for n in range(4)
+    )
+    assert [message for _, message, _ in findings(APP + many)] == [
+        "21 pods, of at most 20 in a preview"
+    ]
 
 
 def test_the_url_leads_to_the_service_that_has_the_runtimes_port():

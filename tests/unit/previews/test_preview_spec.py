@@ -7,7 +7,7 @@ import pytest
 
 from sidecar.domain.errors import SpecInvalid
 from sidecar.wire import preview_spec
-from sidecar.wire.preview_abilities import Abilities
+from sidecar.wire.preview_abilities import LOCAL, Abilities
 from sidecar.wire.preview_spec import parse_preview
 
 GOOD = """apiVersion: x1agent.io/v1
@@ -61,12 +61,30 @@ def test_another_kind_is_refused_with_what_this_target_does():
         "{name: PATH, value: /x}",
         "{name: LD_PRELOAD, value: /x}",
         "{name: KEY}",
+        "{name: SHARE, from: preview.share_base_url}",
     ],
 )
 def test_what_this_target_cannot_give_is_refused_before_a_build(entry):
     with pytest.raises(SpecInvalid) as refused:
         parse_preview(GOOD.replace("{name: GREETING, value: hello}", entry))
     assert "env" in refused.value.findings[0].path
+
+
+@pytest.mark.parametrize("abilities", [LOCAL, Abilities(kinds=("process", "manifest"))])
+@pytest.mark.parametrize(
+    ("part", "field", "written"),
+    [
+        ("runtime", "path", "{path: /app}"),
+        ("ingress", "stripPath", "{stripPath: true}"),
+        ("ingress", "additionalHeaders", "{additionalHeaders: {x-a: b}}"),
+    ],
+)
+def test_what_is_written_and_would_have_no_effect_is_refused(part, field, written, abilities):
+    text = GOOD.replace("  runtime: {port: 8000, healthcheck", "  runtime: {healthcheck")
+    lines = [line for line in text.splitlines() if part != "runtime" or "runtime:" not in line]
+    with pytest.raises(SpecInvalid) as refused:
+        parse_preview("\n".join([*lines, f"  {part}: {written}"]), abilities=abilities)
+    assert [each.path for each in refused.value.findings] == [f"spec.{part}.{field}"]
 
 
 CLUSTER = Abilities(kinds=("manifest",))
