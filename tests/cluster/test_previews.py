@@ -25,6 +25,7 @@ from tasks.previews import steps
 from tasks.previews.checks import run_checks, serves
 from tasks.previews.errors import NotProven
 from tasks.previews.kubernetes.inventory import look
+from tasks.previews.kubernetes.namespace import Namespace
 from tasks.previews.kubernetes.target import KubernetesTarget
 from tasks.previews.operation import Operation
 from tasks.previews.way import Way
@@ -58,11 +59,16 @@ def here(
 
 
 @pytest.fixture
-async def target(here: Ground) -> AsyncGenerator[KubernetesTarget]:
-    with here.target(grace_seconds=20) as made:
+async def space(here: Ground) -> AsyncGenerator[Namespace]:
+    async with here.space() as made:
         yield made
-        await made._here.remove({"app.kubernetes.io/component": "preview"})
-        await made._here._api.aclose()
+        await made.remove({"app.kubernetes.io/component": "preview"})
+
+
+@pytest.fixture
+async def target(here: Ground, space: Namespace) -> AsyncGenerator[KubernetesTarget]:
+    async with here.target(grace_seconds=20) as made:
+        yield made
 
 
 def manifests(command: str, *, page: str = "", port: int = 8000, **pod: Any) -> dict[str, str]:
@@ -395,8 +401,10 @@ async def test_a_preview_reaches_names_and_nothing_else_of_the_cluster(
         "def told(place):\n"
         "  try: socket.create_connection(place, 3).close(); return 'open'\n"
         "  except OSError: return 'shut'\n"
-        "time.sleep(3)\n"  # until the policy is in force
-        f"os.environ['PAGE'] = ' '.join(map(told, {relatives}))\n"
+        "for _ in range(9):\n"  # until the policy is in force
+        f"  os.environ['PAGE'] = said = ' '.join(map(told, {relatives}))\n"
+        "  if said == 'open shut shut shut': break\n"
+        "  time.sleep(1)\n"
     )
     one = operation(here, "egress", ONE, manifests=manifests(look + SERVER))
     await deploy(target, one)
@@ -408,9 +416,11 @@ async def test_another_preview_is_not_reached(here: Ground, target: KubernetesTa
     await deploy(target, victim)
     service = of_preview(here, "victim", "services")[0]["spec"]["clusterIP"]
     look = (
-        "import os,socket,time\ntime.sleep(3)\n"
-        f"try: socket.create_connection(('{service}', 8000), 3).close(); os.environ['PAGE'] = 'open'\n"
-        "except OSError: os.environ['PAGE'] = 'shut'\n"
+        "import os,socket,time\n"
+        "for _ in range(30):\n"  # until the policy is in force
+        f"  try: socket.create_connection(('{service}', 8000), 3).close(); os.environ['PAGE'] = 'open'\n"
+        "  except OSError: os.environ['PAGE'] = 'shut'; break\n"
+        "  time.sleep(1)\n"
     )
     one = operation(here, "attacker", ONE, manifests=manifests(look + SERVER, page=""))
     await deploy(target, one)
@@ -445,19 +455,19 @@ async def test_checks_are_proven_to_be_answered_by_the_revision_whatever_the_app
 
 
 async def test_a_sweep_sees_what_is_there_what_is_gone_and_removes_a_stranger(
-    here: Ground, target: KubernetesTarget
+    here: Ground, target: KubernetesTarget, space: Namespace
 ):
     one = operation(here, "swept", ONE, manifests=manifests(SERVER, page="x"))
     await deploy(target, one)
     preview_id = one.bundle.preview_id
-    found = await look(target._here)
+    found = await look(space)
     assert (found.present, found.serving) == ({preview_id}, {preview_id: ONE})
     workloads = f"x1flows.io/preview={preview_id},x1flows.io/revision={ONE}"
     kubectl("delete", "deployment", "-n", here.previews, "-l", workloads)
-    found = await look(target._here)
+    found = await look(space)
     assert (found.present, found.serving) == ({preview_id}, {})
-    await target._here.remove({"x1flows.io/preview": preview_id})
-    assert (await look(target._here)).present == frozenset()
+    await space.remove({"x1flows.io/preview": preview_id})
+    assert (await look(space)).present == frozenset()
 
 
 def inside(here: Ground, url: str) -> str:

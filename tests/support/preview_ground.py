@@ -10,8 +10,8 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tasks.builders.buildkit import BuildKit
 from tasks.builders.image_source import BuildPlace
 from tasks.previews.kubernetes.http_routes import HttpRoutes
 from tasks.previews.kubernetes.ingresses import Ingresses
+from tasks.previews.kubernetes.namespace import Namespace
 from tasks.previews.kubernetes.routes import RouteWriter
 from tasks.previews.kubernetes.target import Installation, KubernetesTarget
 from tasks.previews.stamps import Stamps
@@ -77,20 +78,31 @@ class Ground:
         """What a visitor reads as the revision: the Gateway's word, or what the app says of itself."""
         return revision if self.route == "gateway" else said
 
-    @contextmanager
-    def target(self, grace_seconds: float = 60.0) -> Generator[KubernetesTarget]:
+    @asynccontextmanager
+    async def target(self, grace_seconds: float = 60.0) -> AsyncGenerator[KubernetesTarget]:
         """With the rights of a preview flow's service account, and no others."""
         installation = Installation(
             previews={"default": self.previews},
             routes=self.writer,
             grace_seconds=grace_seconds,
         )
-        api = self.api()
-        builder = BuildKit(api, BuildPlace(agent_image="x1/agent"))
-        yield KubernetesTarget(api, builder, installation, self.way)
+        async with self._api() as api:
+            builder = BuildKit(api, BuildPlace(agent_image="x1/agent"))
+            yield KubernetesTarget(api, builder, installation, self.way)
 
-    def api(self) -> KubernetesApi:
-        return KubernetesApi(_server(), self.folder)
+    @asynccontextmanager
+    async def space(self) -> AsyncGenerator[Namespace]:
+        """Where its previews are, with the same rights."""
+        async with self._api() as api:
+            yield Namespace(api, self.previews, self.writer.kind)
+
+    @asynccontextmanager
+    async def _api(self) -> AsyncGenerator[KubernetesApi]:
+        api = KubernetesApi(_server(), self.folder)
+        try:
+            yield api
+        finally:
+            await api.aclose()
 
 
 @contextmanager
