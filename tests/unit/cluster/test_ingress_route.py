@@ -92,7 +92,11 @@ def test_the_stamp_service_is_restricted_has_no_token_and_is_not_a_previews(rend
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["containers"][0]["image"] == "registry.example/x1/sidecar:2"
     assert pod["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-    assert not [name for name in template["metadata"]["labels"] if name.startswith("x1flows.io/")]
+    reserved = {k: v for k, v in template["metadata"]["labels"].items() if k.startswith("x1flows.")}
+    assert reserved == {"x1flows.io/role": "stamps"}
+    service = found(objects, "Service", "stamps", "x1-previews-default")
+    policy = found(objects, "NetworkPolicy", "stamps-from-ingress", "x1-previews-default")
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == reserved
 
 
 def test_the_preview_pool_is_told_of_the_route(render_overlay):
