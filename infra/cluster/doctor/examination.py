@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from infra.cluster.doctor import asking, names, neighbours, policies, processes, pulling
+from infra.cluster.doctor import asking, door, names, neighbours, policies, processes, pulling
 from infra.cluster.doctor.finding import Finding, unknown
 from infra.cluster.kubectl import Kubectl
 from infra.cluster.readiness import Say
@@ -31,11 +31,14 @@ def _checks(kubectl: Kubectl, wish: Wish) -> dict[str, Check]:
         "permissions": lambda: asking.permissions(kubectl, render(kubectl, wish)),
         "storage": lambda: asking.storage_class(kubectl, render(kubectl, wish)),
         **_door(kubectl, wish),
+        "gateway-service": lambda: door.service(kubectl, render(kubectl, wish)),
         "neighbours": lambda: neighbours.behind(kubectl, render(kubectl, wish)),
         "pids": lambda: processes.limits(kubectl),
         "network-policy": lambda: policies.enforcement(kubectl, image),
         "registry": lambda: pulling.registry(kubectl),
-        "session-dns": lambda: names.session_dns(kubectl, image),
+        "session-dns": lambda: names.session_dns(
+            kubectl, image, door.values(render(kubectl, wish))
+        ),
     }
 
 

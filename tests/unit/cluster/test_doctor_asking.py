@@ -3,11 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from typer.testing import CliRunner
 
-from infra.cluster.doctor import asking, examination
+from infra.cluster.doctor import asking, door, examination, names
 from infra.cluster.doctor.finding import Level
 from infra.local.cli.app import app
 
@@ -146,3 +147,75 @@ def test_files_that_the_settings_name_are_looked_for_beside_them(tmp_path, monke
     done = CliRunner().invoke(app, ["cluster", "doctor", "--settings", str(settings)])
     assert done.exit_code == 0, done.output
     assert wishes[0].values["buildkitd"] == "# of this installation"
+
+
+def values(**given):
+    data = {"gateway-service": "traefik.ingress.svc.cluster.local", **given}
+    return [{"kind": "ConfigMap", **named("x1-values"), "data": data}]
+
+
+def a_service(*ports, name="traefik", namespace="ingress", kind="ClusterIP"):
+    spec = {"type": kind, "ports": [{"port": each} for each in ports]}
+    return {**named(name, namespace=namespace), "spec": spec}
+
+
+def slices(*ready):
+    return [{"endpoints": [{"conditions": {"ready": each}} for each in ready]}]
+
+
+def test_the_service_that_leads_to_previews_has_pods():
+    cluster = Cluster(service=a_service(80, 443), endpointslices=slices(False, True))
+    assert door.service(cluster, values()).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("standing", "came"),
+    [
+        (
+            {"service": None, "others": [a_service(443, name="lb", kind="LoadBalancer")]},
+            "it is not there; open at 443 are lb.ingress",
+        ),
+        ({"service": None}, "it is not there; none is like it"),
+        ({"service": a_service(80, 8443)}, "its ports are 80, 8443"),
+        (
+            {"service": a_service(443), "endpointslices": slices(False)},
+            "no pod behind it is ready",
+        ),
+        ({"service": a_service(443)}, "no pod behind it is ready"),
+    ],
+)
+def test_a_service_that_leads_to_no_preview_is_named_before_one_is_deployed(standing, came):
+    class Elsewhere(Cluster):
+        def listing(self, kind, *words):
+            return super().listing("others" if kind == "service" else kind, *words)
+
+    finding = door.service(Elsewhere(**standing), values())
+    assert (finding.level, finding.came) == (Level.FAILED, came)
+    assert finding.remedy
+
+
+def dns(answers):
+    """What the probe's pod is told, by name."""
+
+    class Asked(Cluster):
+        def run(self, *words):
+            told = answers.get(words[-1])
+            return CompletedProcess(words, 0 if told else 1, f"{told}\n", "")
+
+    told = {"cluster-domain": "acme.local", "previews-domain": "previews.acme.dev"}
+    return names._judged(Asked(), "probe", values(**told)[0]["data"])
+
+
+RELAY, PREVIEW = "relay.x1-system.svc.acme.local", "doctor.previews.acme.dev"
+
+
+def test_sessions_know_the_relay_and_previews_and_nothing_else():
+    assert dns({RELAY: "10.0.0.1", PREVIEW: "10.0.0.2"}).level is Level.OK
+    lost = dns({RELAY: "10.0.0.1"})
+    assert (lost.level, lost.came) == (
+        Level.FAILED,
+        f"{PREVIEW} is not resolved: it is led to traefik.ingress.svc.cluster.local",
+    )
+    assert dns({PREVIEW: "10.0.0.2"}).came == f"{RELAY} is not resolved"
+    open_wide = {RELAY: "10.0.0.1", PREVIEW: "10.0.0.2", "example.com": "192.0.2.1"}
+    assert dns(open_wide).level is Level.FAILED
