@@ -1,13 +1,14 @@
 """The canary: an address that a session's pod must not reach.
 
 A network policy takes effect some time after a pod's start. Until a connection is refused, nothing of the agent's
-may run, since what it opened before would stay open. The address must answer from elsewhere, or it proves nothing.
+may run, since what it opened before would stay open. A refusal counts while the control, an address that the pod
+may reach, is reached: a pod without a network yet is refused everything, and nobody's policy did that.
 """
 
 import asyncio
 import socket
-from contextlib import suppress
 from typing import Final
+from urllib.parse import urlsplit
 
 from sidecar.domain.errors import Refused
 
@@ -25,22 +26,26 @@ class PolicyNotInForce(Refused):
 
 
 class Canary:
-    """Asked once, from this process's start on; everybody waits for the one answer."""
+    """Asked once, from this process's start on; everybody waits for the one answer.
 
-    def __init__(self, address: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    `address` is `host:port`, `control` a URL: the relay's, without whom nothing would be started anyway.
+    """
+
+    def __init__(
+        self, address: str, control: str, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._address = address
         host, _, port = address.rpartition(":")
-        self._host, self._port = host.strip("[]"), int(port)
+        self._place = host.strip("[]"), int(port)
+        url = urlsplit(control)
+        self._control = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
         self._patience_seconds = patience_seconds
         self._answered = asyncio.Event()
         self._is_refused = False
 
     async def watch(self) -> None:
-        """Returns with the answer. Never raises."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_seconds):
-                await self._until_refused()
-                self._is_refused = True
+        """Returns with the answer, and not while the control is away. Never raises."""
+        self._is_refused = await self._is_refused_in_time()
         self._answered.set()
 
     async def refused(self) -> None:
@@ -53,19 +58,28 @@ class Canary:
                 "so nothing of the agent's was started"
             )
 
-    async def _until_refused(self) -> None:
-        in_a_row = 0
-        while in_a_row < REFUSALS:
-            in_a_row = 0 if await self._is_reached() else in_a_row + 1
+    async def _is_refused_in_time(self) -> bool:
+        now = asyncio.get_running_loop().time
+        in_a_row, deadline = 0, now() + self._patience_seconds
+        while in_a_row < REFUSALS and now() < deadline:
+            if await _connects(*self._place, unresolved=True):
+                in_a_row = 0
+            elif await _connects(*self._control, unresolved=False):
+                in_a_row += 1
+            else:
+                in_a_row, deadline = 0, now() + self._patience_seconds
             await asyncio.sleep(PAUSE_SECONDS)
+        return in_a_row >= REFUSALS
 
-    async def _is_reached(self) -> bool:
-        try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                _, writer = await asyncio.open_connection(self._host, self._port)
-        except socket.gaierror:
-            return True  # a name that is not resolved proves nothing
-        except (OSError, TimeoutError):
-            return False
-        writer.transport.abort()
-        return True
+
+async def _connects(host: str, port: int, *, unresolved: bool) -> bool:
+    """`unresolved` is the answer for a name that is not resolved: it proves nothing of either address."""
+    try:
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except socket.gaierror:
+        return unresolved
+    except (OSError, TimeoutError):
+        return False
+    writer.transport.abort()
+    return True

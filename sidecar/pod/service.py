@@ -25,7 +25,9 @@ async def serve(settings: PodSettings, listener: socket.socket) -> int:
     pod = Pod()
     end_with(settings.lifeline_fd, pod.end)
     server = service(control_app(pod))
-    canary = Canary(settings.canary_address) if settings.canary_address else None
+    canary = (
+        Canary(settings.canary_address, settings.relay_url) if settings.canary_address else None
+    )
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(canary.watch(), name="canary") if canary else None
         tasks.create_task(server.serve(sockets=[listener]), name="control API")
