@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from sidecar.pod.unreadable import make_unreadable
 from sidecar.sockets import listen
 
 _MODE: Final = re.compile("0?6[06]0")
@@ -26,6 +27,8 @@ def run() -> int:
     if not _MODE.fullmatch(mode):
         sys.stderr.write(f"X1_CONTROL_SOCKET_MODE is {mode!r}; it is 0600 or 0660\n")
         return 2
+    if "X1_BRIDGE_SOCKET" in os.environ:  # on one machine all is one user's, who may look at it
+        make_unreadable()
     listener = listen(path, int(mode, 8))
     try:
         return _serve(listener)
