@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 """An explicit command selects Prefect's short way to start: one Python and not two."""
 _FILES: Final = Path(__file__).resolve().parent / "work_pools"
 _IMAGES: Final = {"image": "flow", "sidecar_image": "sidecar", "agent_image": "agent"}
+_BUILDKIT: Final = "moby/buildkit:v0.34.2"
 
 
 class PoolSettings(BaseSettings):
@@ -51,13 +52,20 @@ class PoolSettings(BaseSettings):
     image_pull_secret: str = ""
     operations_namespace: str = "x1-operations"
     workspaces: list[str] = Field(default_factory=lambda: [DEFAULT])
-    buildkit_image: str = "moby/buildkit:v0.34.2"
+    buildkit_image: str = ""
+    """Empty: the version that we know, as root or rootless."""
     buildkit_is_rootless: bool = False
     registry_is_plain: bool = False
     preview_ingress: str = ""
     preview_route: Literal["gateway", "ingress"] = "gateway"
     ingress_class: str = ""
     ingress_annotations: dict[str, str] = {}
+
+    @property
+    def builder_image(self) -> str:
+        return (
+            self.buildkit_image or f"{_BUILDKIT}{'-rootless' if self.buildkit_is_rootless else ''}"
+        )
 
 
 def templates(kind: PoolType, settings: PoolSettings) -> dict[str, Template]:
@@ -114,7 +122,7 @@ def _preview_defaults(settings: PoolSettings) -> dict[str, str]:
     """As variables' values, which are texts."""
     return {
         "workspaces": json.dumps(settings.workspaces),
-        "buildkit_image": settings.buildkit_image,
+        "buildkit_image": settings.builder_image,
         "buildkit_is_rootless": str(settings.buildkit_is_rootless).lower(),
         "registry_is_plain": str(settings.registry_is_plain).lower(),
         "preview_ingress": settings.preview_ingress,

@@ -209,6 +209,8 @@ class Builds(Strict):
     buildkitd_file: Path | None = None
     buildkit_image: str | None = None
     """Another version than ours, or a mirror's name of it."""
+    rootless: bool = False
+    """BuildKit without root's rights, where nodes allow user namespaces; it has another image then."""
 
 
 class Settings(Strict):
@@ -255,6 +257,7 @@ class Settings(Strict):
         values = {
             "buildkitd": _text(self.builds.buildkitd_file, beside, "builds.buildkitd_file"),
             "buildkit-image": self.builds.buildkit_image,
+            "buildkit-is-rootless": "true" if self.builds.rootless else None,
             "authorities": _certificates(self.authorities_file, beside),
             "public-url": self.public_url,
             "prefect-url": self.prefect_url,

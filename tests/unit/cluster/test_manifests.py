@@ -271,7 +271,7 @@ def test_what_the_settings_say_of_sessions_reaches_the_installer_and_the_quota(r
     told = Settings.model_validate(
         {
             "images": {"pull_secret_file": "config.json"},
-            "builds": {"buildkit_image": "mirror.acme.dev/buildkit:v0"},
+            "builds": {"buildkit_image": "mirror.acme.dev/buildkit:v0", "rootless": True},
             "sessions": {
                 "runtime_class": "gvisor",
                 "node_selector": {"pool": "agents"},
@@ -292,6 +292,7 @@ def test_what_the_settings_say_of_sessions_reaches_the_installer_and_the_quota(r
         "X1_SESSION_NODE_SELECTOR": '{"pool": "agents"}',
         "X1_SESSION_TOLERATIONS": '[{"key": "agents", "operator": "Exists"}]',
         "X1_BUILDKIT_IMAGE": "mirror.acme.dev/buildkit:v0",
+        "X1_BUILDKIT_IS_ROOTLESS": "true",
         "X1_IMAGE_PULL_SECRET": "x1-image-login",
     }
     quota = found(objects, "ResourceQuota", "sessions")["spec"]["hard"]

@@ -69,7 +69,7 @@ async def test_kubernetes_takes_the_job_strictly(pool, version):
 
 def test_builds_have_one_version_of_buildkit_and_not_the_latest():
     images = {
-        PoolSettings().buildkit_image,
+        PoolSettings().builder_image,
         kubernetes_template(PREVIEWS, PoolSettings())["variables"]["properties"]["buildkit_image"][
             "default"
         ],
@@ -77,6 +77,7 @@ def test_builds_have_one_version_of_buildkit_and_not_the_latest():
     }
     (image,) = images
     assert re.fullmatch(r"moby/buildkit:v\d+\.\d+\.\d+", image)
+    assert PoolSettings(buildkit_is_rootless=True).builder_image == f"{image}-rootless"
 
 
 @pytest.mark.parametrize("pool", [SESSIONS, PREVIEWS])
