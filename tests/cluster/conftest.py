@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from belongings import belongings
+from belongings import belongings, left_since
 from clusters import SESSIONS, SYSTEM, X1, Cluster, connected, images, kubectl, listed, run
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def installed() -> Iterator[None]:
     yield
     if not was_there and os.environ.get("X1_TEST_KEEP") != "1":
         run(X1, "cluster", "uninstall", "--yes", seconds=600)
-        assert belongings() - before == set(), "an uninstallation leaves nothing"
+        assert left_since(before) == set(), "an uninstallation leaves nothing"
 
 
 def _fit_to_the_test_bed() -> None:
@@ -74,5 +74,5 @@ def prober(cluster: Cluster) -> str:
 @pytest.fixture(scope="session")
 def probers_pod(cluster: Cluster, prober: str) -> str:
     name = cluster.pod(prober)
-    kubectl("wait", "-n", SESSIONS, f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+    kubectl("wait", "-n", SESSIONS, f"pod/{name}", "--for=condition=Ready", "--timeout=110s")
     return name

@@ -2,14 +2,13 @@
 
 import secrets
 import time
-from contextlib import suppress
 
 import pytest
 import strikes
 from clusters import SESSIONS, SYSTEM, kubectl, listed, until
 from ledgers import RECOVERY_SECONDS, opened
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def test_what_was_neither_tracked_nor_pushed_is_there_in_the_next_pod(ledger):
     ledger.finished(ledger.cluster.say(ledger.session_id, f"leave work {mark}"))
     before = ledger.cluster.pod(ledger.session_id)
     strikes.pod(ledger.cluster, ledger.session_id)
-    kubectl("wait", "-n", SESSIONS, f"pod/{before}", "--for=delete", "--timeout=90s")
+    kubectl("wait", "-n", SESSIONS, f"pod/{before}", "--for=delete", "--timeout=180s", seconds=200)
     ledger.finished(ledger.cluster.say(ledger.session_id, f"find work {mark}"))
     found = ledger.cluster.heard(ledger.session_id, f"found not tracked {mark}")
     assert found.splitlines() == [f"found not tracked {mark}", f"not pushed {mark}"]
@@ -65,16 +64,11 @@ def test_what_was_neither_tracked_nor_pushed_is_there_in_the_next_pod(ledger):
 
 def test_an_agent_that_takes_the_sidecars_ports_when_it_dies_does_not_hold_it_up(ledger):
     wake = ledger.cluster.say(ledger.session_id, "take the ports")
-    ports = ["cat", "/agent/workspace/ports"]
     pod = ledger.cluster.pod(ledger.session_id)
-
-    def told(word):
-        with suppress(AssertionError):
-            return word in ledger.cluster.inside(pod, "agent", ports)
-
-    until(lambda: told("wants"), "the look at the ports")
-    strikes.container("sidecar")(ledger.cluster, ledger.session_id)
-    until(lambda: told("took"), "a port that it took", 20)
+    with ledger.cluster.following(pod, "agent", "/agent/workspace/ports") as told:
+        until(lambda: "wants" in told.read_text(), "the look at the ports")
+        strikes.container("sidecar")(ledger.cluster, ledger.session_id)
+        until(lambda: "took" in told.read_text(), "a port that it took")
     ledger.finished(wake)
     ledger.finished(ledger.tell())
     ledger.judge()
@@ -83,9 +77,9 @@ def test_an_agent_that_takes_the_sidecars_ports_when_it_dies_does_not_hold_it_up
 def test_a_hire_that_is_asked_for_while_the_api_server_is_away_happens_once(ledger):
     """It is asked for some seconds into the turn; this machine's way to the relay goes through the API server."""
     mark = secrets.token_hex(4)
-    wake = ledger.cluster.say(ledger.session_id, f"hire {mark}")
-    until(lambda: ledger.receipt(wake) == "read", "the turn")
     before = len(ledger.cluster.events(ledger.session_id, kind="child.spawned"))
+    wake = ledger.cluster.say(ledger.session_id, f"hire {mark}")
+    until(lambda: ledger.receipt(wake) in {"read", "done"}, "the turn", RECOVERY_SECONDS)
     with strikes.api_server_away():
         time.sleep(25)
     said = ledger.cluster.heard(ledger.session_id, f"for hire {mark}", RECOVERY_SECONDS)
@@ -99,18 +93,40 @@ def test_a_hire_that_is_asked_for_while_the_api_server_is_away_happens_once(ledg
     assert len(spawned) == before + 1
 
 
-@pytest.mark.parametrize("misdeed", ["fork", "fill the disk"])
-def test_an_agent_that_takes_too_much_harms_nobody_and_goes_on(ledger, misdeed):
-    wake = ledger.cluster.say(ledger.session_id, misdeed)
-    ledger.finished(wake)
+def test_an_agent_that_forks_without_end_harms_nobody_and_goes_on(ledger):
+    ledger.finished(ledger.cluster.say(ledger.session_id, "fork"))
     ledger.finished(ledger.tell())
     ledger.judge()
 
 
+def test_an_agent_that_fills_its_disk_is_evicted_and_goes_on_from_what_was_saved(ledger):
+    mark = secrets.token_hex(4)
+    ledger.finished(ledger.cluster.say(ledger.session_id, f"leave work {mark}"))
+    before = ledger.cluster.pod(ledger.session_id)
+    wake = ledger.cluster.say(ledger.session_id, f"fill the disk {mark}")
+    until(lambda: _is_evicted(before), "its eviction", RECOVERY_SECONDS)
+    ledger.finished(wake)
+    ledger.cluster.heard(ledger.session_id, f"went on from fill the disk {mark}")
+    ledger.finished(ledger.cluster.say(ledger.session_id, f"find work {mark}"))
+    found = ledger.cluster.heard(ledger.session_id, f"found not tracked {mark}")
+    assert found.splitlines() == [f"found not tracked {mark}", f"not pushed {mark}"]
+    assert ledger.cluster.pod(ledger.session_id) != before
+    ledger.finished(ledger.tell())
+    ledger.judge()
+
+
+def _is_evicted(pod):
+    """By the kubelet's own word, which its events keep when the pod is gone."""
+    selector = f"involvedObject.name={pod},reason=Evicted"
+    return bool(listed("events", "-n", SESSIONS, "--field-selector", selector))
+
+
 def test_nothing_is_left_of_what_died(ledger):
     """One pod and one Job for the session that lives; what has ended is removed within its time."""
-    state = ledger.cluster.session(ledger.session_id)["status"]
-    assert state in {"running", "parked"}
+    until(
+        lambda: ledger.cluster.session(ledger.session_id)["status"] in {"running", "parked"},
+        "a session that lives",
+    )
 
     def orphans():
         live = {pod["metadata"]["name"] for pod in ledger.cluster.pods(ledger.session_id)}
@@ -122,12 +138,17 @@ def test_nothing_is_left_of_what_died(ledger):
         ]
         return sorted(set(running) - live)
 
-    until(lambda: orphans() == [], "the removal of what is left", 120)
+    until(lambda: orphans() == [], "the removal of what is left")
     assert kubectl("get", "service,secret", "-n", SESSIONS, "-o", "name").split() == [
         "secret/x1-prefect-client"
     ]
-    assert all(
-        pod["status"]["phase"] == "Running"
-        for pod in listed("pods", "-n", SYSTEM)
-        if pod["metadata"]["labels"].get("app.kubernetes.io/name") != "installer"
-    )
+
+    def stopped():
+        return [
+            pod["metadata"]["name"]
+            for pod in listed("pods", "-n", SYSTEM)
+            if pod["metadata"]["labels"].get("app.kubernetes.io/name") != "installer"
+            and pod["status"]["phase"] != "Running"
+        ]
+
+    until(lambda: stopped() == [], "a control plane that runs")

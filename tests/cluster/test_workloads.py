@@ -4,11 +4,10 @@ import asyncio
 import json
 
 import pytest
+from clusters import PATIENCE_SECONDS
 from workload_ground import RUN_LABEL, cluster_ground
 
 from sidecar.relay.workloads import WorkloadPhase
-
-PATIENCE_SECONDS = 90
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from belongings import belongings
+from belongings import belongings, left_since
 from clusters import X1, Cluster, connected, kubectl, run
 from team_outside import Team, team
 from team_settings import write_settings
@@ -45,7 +45,7 @@ def settings(outside: Team, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     before, began = belongings(), time.monotonic()
     file = write_settings(outside, tmp_path_factory.mktemp("settings"))
     try:
-        run(X1, "cluster", "install", "--settings", str(file), seconds=600)
+        run(X1, "cluster", "install", "--settings", str(file), seconds=900)
         print(f"installed in {time.monotonic() - began:.0f} s")  # noqa: T201 - what the run is read for
         outside.start_registry()
         outside.show_pages()
@@ -54,7 +54,7 @@ def settings(outside: Team, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         began = time.monotonic()
         run(X1, "cluster", "uninstall", "--yes", seconds=600)
         print(f"removed in {time.monotonic() - began:.0f} s")  # noqa: T201 - as above
-    assert belongings() - before == set(), "an uninstallation leaves nothing"
+    assert left_since(before) == set(), "an uninstallation leaves nothing"
 
 
 @pytest.fixture(scope="session")

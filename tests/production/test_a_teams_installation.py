@@ -5,11 +5,12 @@ import re
 import ssl
 import subprocess
 import time
+from functools import partial
 
 import httpx
 import psycopg
 import pytest
-from clusters import SYSTEM, X1, kubectl, listed, run, until
+from clusters import SYSTEM, X1, kubectl, listed, patiently, run, until
 from ledgers import opened
 from outside import INGRESS, Outside
 from team_outside import DOMAIN, REGISTRY
@@ -47,7 +48,7 @@ def monitored(server):
             port = re.search(r"127\.0\.0\.1:(\d+)", way.stdout.readline())
             asked = f"http://127.0.0.1:{port[1]}/jsz?streams=true&config=true" if port else ""
             told = httpx.get(asked, trust_env=False, timeout=10).json() if asked else {}
-        except httpx.HTTPError:
+        except (httpx.HTTPError, ValueError):  # no answer, or none of JSON
             told = {}
         finally:
             way.terminate()
@@ -120,8 +121,9 @@ def test_people_reach_the_pages_over_tls_through_their_ingress(outside, settings
             url = f"https://{address}{path}"
             return http.get(url, headers={"host": host}, extensions=extensions)
 
-    until(lambda: asked(f"x1.{DOMAIN}", "/healthz").is_success, "the relay's page", 60)
-    until(lambda: asked(f"prefect.{DOMAIN}", "/api/health").is_success, "Prefect's page", 60)
+    for name, path in (("x1", "/healthz"), ("prefect", "/api/health")):
+        page = partial(patiently, partial(asked, f"{name}.{DOMAIN}", path))
+        until(lambda page=page: page().is_success, f"the page of {name}")
 
 
 @pytest.fixture(scope="module")
@@ -168,5 +170,5 @@ def test_a_turn_is_finished_once_though_the_server_that_leads_the_events_dies_in
     ledger.finished(wake)
     print(f"{leads} died: the turn ended {time.monotonic() - began:.1f} s later")  # noqa: T201
     ledger.judge()
-    kubectl("rollout", "status", "statefulset/nats", "-n", SYSTEM, "--timeout=120s", seconds=150)
+    kubectl("rollout", "status", "statefulset/nats", "-n", SYSTEM, "--timeout=300s", seconds=320)
     assert until(event_stream, "another leader")

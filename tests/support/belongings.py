@@ -1,6 +1,7 @@
 """Everything in a cluster that is or could be of an installation: by our label, by our names, by our claims."""
 
 import json
+import time
 from typing import Any
 
 from clusters import kubectl
@@ -17,6 +18,14 @@ def belongings() -> set[str]:
     kinds = ",".join(each for each in named if each not in PASSING)
     found = json.loads(kubectl("get", kinds, "-A", "-o", "json", seconds=300))["items"]
     return {_named(each) for each in found if _is_ours(each)}
+
+
+def left_since(before: set[str], patience_seconds: float = 120) -> set[str]:
+    """What is new, once what Kubernetes takes away by itself has had its time: a volume, say, after its claim."""
+    deadline = time.monotonic() + patience_seconds
+    while (left := belongings() - before) and time.monotonic() < deadline:
+        time.sleep(2)
+    return left
 
 
 def _named(each: dict[str, Any]) -> str:

@@ -130,8 +130,9 @@ def _follow_builds(folder: Path, to: contextlib.ExitStack, over: threading.Event
             status = pod.get("status", {})
             both = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
             for each in both:
-                if "waiting" not in each["state"] and each.get("containerID") not in known:
-                    known.add(each["containerID"])
+                number = each.get("containerID", "")
+                if "waiting" not in each["state"] and number and number not in known:
+                    known.add(number)
                     name = pod["metadata"]["name"]
                     words = ("logs", "-n", BUILDS, name, "-c", each["name"], "--follow")
                     to.enter_context(_kept(folder / f"log-{name}-{each['name']}", *words))

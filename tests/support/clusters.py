@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,12 @@ from typing import Any
 import httpx
 
 from infra.cluster import settings
+from sidecar.relay.operator.asking import MOST_EVENTS
 
 X1 = str(Path(sys.executable).parent / "x1")
 SYSTEM, SESSIONS, OPERATIONS = "x1-system", "x1-sessions", "x1-operations"
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
+"""Against a hang, and no promise: a node of two cores may run the whole installation beside what is tested."""
 AWAY = 503
 
 
@@ -131,7 +134,9 @@ class Cluster:
         return self._asked("GET", path, params=query).json()
 
     def post(self, path: str, body: Any) -> Any:
-        return self._asked("POST", path, json=body).json()
+        """A wake is told once, though its answer may be lost with a forwarded port, and it is asked for again."""
+        once = {"idempotency-key": secrets.token_hex(8)}
+        return self._asked("POST", path, json=body, headers=once).json()
 
     def _asked(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         answer = patiently(lambda: self.http.request(method, path, **arguments))
@@ -145,7 +150,15 @@ class Cluster:
         return self.get(f"/api/sessions/{session_id}")
 
     def events(self, session_id: str, after: int = 0, kind: str = "") -> list[dict[str, Any]]:
-        told = self.get(f"/api/sessions/{session_id}/events", after=after)["events"]
+        """All of them, oldest first: the relay tells a page at a time."""
+        told: list[dict[str, Any]] = []
+        is_whole = False
+        while not is_whole:
+            since = told[-1]["sequence"] if told else after
+            asked = {"after": since, "limit": MOST_EVENTS}
+            page = self.get(f"/api/sessions/{session_id}/events", **asked)["events"]
+            told += page
+            is_whole = len(page) < MOST_EVENTS
         return [each for each in told if not kind or each["type"] == kind]
 
     def say(self, session_id: str, text: str) -> str:
@@ -188,7 +201,21 @@ class Cluster:
     def inside(
         self, pod: str, container: str, argv: Sequence[str], given: str | None = None
     ) -> str:
-        return kubectl("exec", "-i", "-n", SESSIONS, pod, "-c", container, "--", *argv, given=given)
+        words = ("exec", "-i", "-n", SESSIONS, pod, "-c", container, "--", *argv)
+        return kubectl(*words, given=given, seconds=PATIENCE_SECONDS)
+
+    @contextmanager
+    def following(self, pod: str, container: str, path: str) -> Iterator[Path]:
+        """A file here that says what one in a container does, as it is written: it outlives the container."""
+        tail = ("tail", "-n", "+1", "-F", path)
+        words = ("exec", "-n", SESSIONS, pod, "-c", container, "--", *tail)
+        with tempfile.NamedTemporaryFile("w") as kept:
+            told = subprocess.Popen(["kubectl", *words], stdout=kept, stderr=subprocess.DEVNULL)
+            try:
+                yield Path(kept.name)
+            finally:
+                told.terminate()
+                told.wait(10)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from infra.local.forge.seed import seed_repository
 
 AGENTS = Path(__file__).resolve().parents[1] / "cluster" / "agents"
 REPO = "probe-co/ledger"
-RECOVERY_SECONDS = 240
+RECOVERY_SECONDS = 300
 
 
 class Ledger:

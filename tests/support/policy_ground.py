@@ -38,7 +38,7 @@ asyncio.run(main())
 ASK = r"""
 import json, socket, sys
 from concurrent.futures import ThreadPoolExecutor
-QUESTION = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07example\x03com\x00\x00\x01\x00\x01"
+QUESTION = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x0akubernetes\x07default\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01"
 def reached(asked):
     host, port, protocol = asked
     try:
@@ -128,9 +128,16 @@ def namespaces(names: Iterable[str]) -> Iterator[None]:
     ]
     try:
         apply(manifests)
+        until(lambda: _have_accounts() >= {*wanted}, "the accounts that pods there run as")
         yield
     finally:
         kubectl("delete", "namespace", *wanted, "--ignore-not-found", "--wait=true", seconds=300)
+
+
+def _have_accounts() -> set[str]:
+    """Namespaces that take pods: each is given its `default` account a moment after it was made."""
+    found = listed("serviceaccounts", "-A", "--field-selector=metadata.name=default")
+    return {each["metadata"]["namespace"] for each in found}
 
 
 def apply(objects: list[dict[str, Any]]) -> None:
@@ -149,4 +156,4 @@ def addresses(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
                     found[namespace, each["metadata"]["name"]] = each["status"].get("podIP")
         return found if waiting <= found.keys() else None
 
-    return until(look, "all pods", 180)
+    return until(look, "all pods", 300)

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from clusters import Cluster, until
+from clusters import Cluster, patiently, until
 
 SWEEP = "sweep/previews"
 SWEEP_SECONDS = 180.0
@@ -57,14 +57,17 @@ class Prefect:
             answer = self.http.get(f"/events/filter/next?{urlsplit(following).query}")
 
     def _run(self, deployment: str) -> dict[str, Any]:
-        found = self.http.get(f"/deployments/name/{deployment}").raise_for_status().json()
+        found = self._got(f"/deployments/name/{deployment}")
         asked = self.http.post(f"/deployments/{found['id']}/create_flow_run", json={})
         run = asked.raise_for_status().json()["id"]
 
         def ended() -> dict[str, Any] | None:
-            state = self.http.get(f"/flow_runs/{run}").raise_for_status().json()["state"]
+            state = self._got(f"/flow_runs/{run}")["state"]
             return (
                 state if state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} else None
             )
 
         return until(ended, f"the end of {deployment}", SWEEP_SECONDS)
+
+    def _got(self, path: str) -> Any:
+        return patiently(lambda: self.http.get(path)).raise_for_status().json()

@@ -107,8 +107,8 @@ def team() -> Generator[Team]:
         _answer_names(addresses)
         made = Team(password=password, addresses=addresses, authority=authority)
         for each in ("postgres", "forge"):
-            words = ("-n", NAMESPACE, f"pod/{each}", "--for=condition=Ready", "--timeout=110s")
-            kubectl("wait", *words)
+            words = ("-n", NAMESPACE, f"pod/{each}", "--for=condition=Ready", "--timeout=300s")
+            kubectl("wait", *words, seconds=320)
         _make_user(made, root_password)
         yield made
     finally:

@@ -93,18 +93,20 @@ class ClusterGround:
         self.workloads = self._at("https://127.0.0.1:1")
 
     def running(self) -> FlowRunId:
-        return self._seen(self.job(), "{.items[0].status.phase}", "Running")
+        return self._seen(self.job(), "{.items[*].status.phase}", "Running")
 
     def over(self) -> FlowRunId:
-        return self._seen(self.job(command=("true",)), "{.items[0].status.phase}", "Succeeded")
+        return self._seen(self.job(command=("true",)), "{.items[*].status.phase}", "Succeeded")
 
     def failed(self) -> FlowRunId:
         run = self.job(command=("sh", "-c", "exit 3"))
-        return self._seen(run, "{.items[0].status.phase}", "Failed")
+        return self._seen(run, "{.items[*].status.phase}", "Failed")
 
     def unschedulable(self) -> FlowRunId:
         run = self.job(node_selector={"x1flows.io/no-such": "node"})
-        return self._seen(run, "{.items[0].status.conditions[0].reason}", "Unschedulable")
+        return self._seen(
+            run, '{.items[*].status.conditions[?(@.type=="PodScheduled")].reason}', "Unschedulable"
+        )
 
     def refused_by_quota(self) -> FlowRunId:
         run = self.job(memory="6Gi")
@@ -188,8 +190,6 @@ class ClusterGround:
         selector = f"{RUN_LABEL}={run}"
 
         def look() -> bool:
-            if not self.pods(run):
-                return False
             found = self.kubectl("get", "pods", "-l", selector, "-o", f"jsonpath={path}")
             return found == value
 
