@@ -152,8 +152,7 @@ class Keeper:
         await processes.end(remaining, 0.0)
 
     def _why(self, what: str) -> str:
-        assert self._process is not None
-        code = self._process.poll()
+        code = None if self._process is None else self._process.poll()
         ended = "" if code is None else f" ({_exit(code)})"
         said = last_words(self._log, self._log_start)
         return f"{what}{ended}" + (f": {said}" if said else "")

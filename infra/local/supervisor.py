@@ -23,6 +23,8 @@ from infra.local.status import Phase, StatusBoard
 
 HOUSEKEEPING_SECONDS = 30.0
 LEFTOVER_SECONDS = 5.0
+LOOKS = 3
+"""For left-overs: one that is ended may have started something after it was found."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Listener = Callable[[StatusBoard], None]
@@ -43,8 +45,12 @@ async def supervise(
 
 async def end_leftovers(state: StateDir) -> int:
     """Ends what a killed supervisor left. Returns how many processes that were."""
-    found = await asyncio.to_thread(processes.leftovers, state, identity(state))
-    ended = await processes.end(found, LEFTOVER_SECONDS)
+    ended = 0
+    for _ in range(LOOKS):
+        found = await asyncio.to_thread(processes.leftovers, state, identity(state))
+        if not found:
+            break
+        ended += await processes.end(found, LEFTOVER_SECONDS)
     state.forget_sockets()
     return ended
 

@@ -22,13 +22,14 @@ def stop(state: StateDir) -> None:
     if not state.root.exists():
         sys.stderr.write(f"nothing runs in {state.root}\n")
         return
-    was_up = lock.holder(state) is not None
-    if was_up:
-        _end_supervisor(state)
+    supervisor = lock.holder(state)
+    if supervisor is not None:
+        _end_supervisor(state, supervisor)
     ended = _end_leftovers(state)
     if ended:
         sys.stderr.write(f"ended {ended} left-over processes\n")
-    sys.stderr.write("the stack is down\n" if was_up or ended else "nothing was running\n")
+    is_down = supervisor is not None or ended
+    sys.stderr.write("the stack is down\n" if is_down else "nothing was running\n")
 
 
 def _end_leftovers(state: StateDir) -> int:
@@ -36,16 +37,14 @@ def _end_leftovers(state: StateDir) -> int:
     if not state.run("id").exists():
         return 0
     try:
-        with lock.held(state):
+        with lock.held(state, by_supervisor=False):
             return asyncio.run(end_leftovers(state))
     except StackIsUp:
         return 0
 
 
-def _end_supervisor(state: StateDir) -> None:
+def _end_supervisor(state: StateDir, pid: int) -> None:
     """A supervisor that does not stop in time is killed; its components are left-overs then."""
-    pid = lock.holder(state)
-    assert pid is not None
     sys.stderr.write("stopping…\n")
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
