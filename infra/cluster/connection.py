@@ -21,6 +21,7 @@ from infra.local.errors import AskedFailed, NotThere
 from infra.local.files import write_whole
 from infra.local.state import StateDir
 from infra.local.status import Phase, StatusBoard
+from sidecar import subprocesses
 
 USUAL: Final[Mapping[str, int]] = {"relay": 8700, "prefect": 4200, "forge": 8600}
 """The services' own ports: the relay's links name them on 127.0.0.1, so they are taken when they are free."""
@@ -99,7 +100,7 @@ async def _forward(kubectl: Kubectl, service: str, port: int) -> None:
     pause = RESTART_SECONDS
     words = kubectl.words("port-forward", "-n", secrets.SYSTEM, f"service/{service}")
     while True:
-        process = await asyncio.create_subprocess_exec(
+        process = await subprocesses.start(
             *words,
             f"{port}:{USUAL[service]}",
             stdin=asyncio.subprocess.DEVNULL,

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator, Mapping, S
 from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
+from sidecar import subprocesses
 from sidecar.bridge import archive, files
 from sidecar.bridge.packing import Selection
 from sidecar.bridge.tools import with_own_tools
@@ -49,7 +50,7 @@ class LocalHands:
         self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
     ) -> Finished:
         with _translated(argv[0]):
-            process = await asyncio.create_subprocess_exec(
+            process = await subprocesses.start(
                 *argv,
                 cwd=cwd,
                 env=with_own_tools(env),

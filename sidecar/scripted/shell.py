@@ -71,6 +71,7 @@ async def run(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        end=_end,
     )
     gathered, out, complaints = _Gathered(tell), bytearray(), bytearray()
     try:

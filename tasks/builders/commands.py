@@ -86,7 +86,7 @@ async def _group(
 async def _leashed(group: int) -> AsyncGenerator[None]:
     read_end, write_end = os.pipe()
     try:
-        watching = await asyncio.create_subprocess_exec(
+        watching = await subprocesses.start(
             "sh", "-c", LEASH, "leash", str(group), stdin=read_end, start_new_session=True
         )
     except BaseException:
