@@ -24,11 +24,14 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from sidecar.sockets import listen
+
 PRELOADED = ("prefect.engine", "prefect.flow_engine", "flows.session", "flows.preview")
 HEADER = struct.Struct("!I")
 MAX_REQUEST_BYTES = 1 << 20
 REQUEST_TIMEOUT_SECONDS = 5.0
 STANDARD_DESCRIPTORS = 3
+BACKLOG = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,7 @@ class ForkServer:
         connection, _ = self.listener.accept()
         try:
             job = _receive(connection)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, struct.error) as error:
             sys.stderr.write(f"fork server: a request was refused: {error}\n")
             connection.close()
             return None
@@ -180,19 +183,6 @@ def _kill(pid: int, number: signal.Signals) -> None:
         return
 
 
-def listen(path: Path) -> socket.socket:
-    """Binds a socket that only this user may use; a stale one of a killed server is replaced."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    listener.listen(64)
-    return listener
-
-
 def preload() -> None:
     """Imports what every session flow needs. Nothing may start a thread: forking would lose it."""
     for module in PRELOADED:
@@ -225,7 +215,7 @@ def _read_settings_again() -> None:
 def main() -> None:
     path = Path(sys.argv[1])
     preload()
-    server = ForkServer(listener=listen(path))
+    server = ForkServer(listener=listen(path, 0o600, BACKLOG))
     job = server.serve()
     if job is None:
         path.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ SERVER = textwrap.dedent("""
 CLIENT = "import os, sys; from pathlib import Path; from flows.forked import run; sys.exit(run(Path(sys.argv[1]), os.environ))"
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -49,9 +49,11 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen, Path]]:
 def serving(tmp_path: Path, program: str) -> Iterator[tuple[subprocess.Popen, Path]]:
     path = tmp_path / "f.sock"
     with subprocess.Popen([sys.executable, "-c", program, str(path)]) as process:
-        eventually(path.exists)
-        yield process, path
-        process.kill()
+        try:
+            eventually(path.exists)
+            yield process, path
+        finally:
+            process.kill()
 
 
 def start(path: Path, tmp_path: Path, program: str) -> subprocess.Popen:
@@ -76,7 +78,7 @@ SLEEPS = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
 def test_a_run_has_its_clients_environment_directory_output_and_exit_code(server, tmp_path):
     program = "import os, sys; print(os.environ['MARK'], os.getcwd()); sys.exit(7)"
     with start(server[1], tmp_path, program) as run:
-        output, _ = run.communicate(timeout=10)
+        output, _ = run.communicate(timeout=30)
     assert (run.returncode, output.split()) == (7, ["mine", str(tmp_path)])
 
 
@@ -89,7 +91,7 @@ def test_sigterm_reaches_the_run(server, tmp_path):
     with start(server[1], tmp_path, program) as run:
         pid_of(run)
         run.terminate()
-        assert run.wait(10) == 5
+        assert run.wait(30) == 5
 
 
 def test_a_killed_client_takes_its_run_along(server, tmp_path):
@@ -103,7 +105,7 @@ def test_a_killed_server_takes_its_runs_along(server, tmp_path):
     with start(server[1], tmp_path, SLEEPS) as run:
         pid = pid_of(run)
         server[0].kill()
-        assert run.wait(10) == 70
+        assert run.wait(30) == 70
     eventually(lambda: is_gone(pid))
 
 
@@ -112,14 +114,14 @@ def test_a_server_killed_before_it_told_of_a_run_leaves_no_run(tmp_path):
         "forkserver.main()", textwrap.dedent(DIES_AFTER_FORKING) + "forkserver.main()"
     )
     with serving(tmp_path, dying) as (_, path), start(path, tmp_path, "print('runs')") as run:
-        output, _ = run.communicate(timeout=10)
+        output, _ = run.communicate(timeout=30)
     assert (run.returncode, output) == (70, "")
 
 
 def test_a_killed_run_says_which_signal_ended_it(server, tmp_path):
     with start(server[1], tmp_path, SLEEPS) as run:
         os.kill(pid_of(run), signal.SIGKILL)
-        assert run.wait(10) == 128 + signal.SIGKILL
+        assert run.wait(30) == 128 + signal.SIGKILL
 
 
 def test_a_malformed_request_harms_nobody(server, tmp_path):
@@ -127,4 +129,4 @@ def test_a_malformed_request_harms_nobody(server, tmp_path):
         stranger.connect(str(server[1]))
         stranger.sendall(b"\xff\xff\xff\xff garbage")
     with start(server[1], tmp_path, "print('fine')") as run:
-        assert run.communicate(timeout=10)[0] == "fine\n"
+        assert run.communicate(timeout=30)[0] == "fine\n"
