@@ -37,6 +37,8 @@ class Host:
         self._file = RecordFile(root / "apps.json")
         self._records = self._file.load()
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._routing = asyncio.Lock()
+        """Routes are sent one list after the other: an older one must not arrive after a newer one."""
         self._pauses: dict[tuple[str, str], tuple[float, float]] = {}
         """When a revision that keeps ending may be started again, and how long to wait after that."""
 
@@ -157,8 +159,9 @@ class Host:
             await self._route()
 
     async def _restore_routes(self) -> None:
-        if not await self._proxy.is_current():
-            await self._proxy.apply(self._routes())
+        async with self._routing:
+            if not await self._proxy.is_current():
+                await self._proxy.apply(self._routes())
 
     async def _route(self) -> None:
         """Records first: what is not recorded is not found again. A proxy that restarts is waited for."""
@@ -166,7 +169,8 @@ class Host:
         deadline = time.monotonic() + PROXY_PATIENCE_SECONDS
         while True:
             try:
-                return await self._proxy.apply(self._routes())
+                async with self._routing:
+                    return await self._proxy.apply(self._routes())
             except ProxyAway:
                 if time.monotonic() > deadline:
                     raise

@@ -154,16 +154,14 @@ async def stop(revision: Revision) -> None:
     """Ends the group, politely and then not. Repeatable."""
     if not is_alive(revision):
         return
-    _signal(revision.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        reap(revision)
-        if not await asyncio.to_thread(group_of, revision.pid):
-            return
-        await asyncio.sleep(POLL_SECONDS)
-    _signal(revision.pid, signal.SIGKILL)
-    await asyncio.sleep(POLL_SECONDS)
-    reap(revision)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal(revision.pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            reap(revision)
+            if not await asyncio.to_thread(group_of, revision.pid):
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def reap(revision: Revision) -> None:
