@@ -16,7 +16,6 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeout
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 
@@ -192,7 +191,7 @@ class NatsDeliveries:
         with _translated():
             try:
                 messages = await self._pull.fetch(limit, timeout=timeout_seconds)
-            except NatsTimeout:
+            except TimeoutError:  # also a plain one, when the client's own time is over first
                 if not self._client.is_connected:
                     raise
                 return []
