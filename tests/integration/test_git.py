@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import socket
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from embedded_forge import ADMIN, APP_ID, ForgeProcess, running_forge
@@ -18,6 +18,7 @@ from sidecar.domain.attachment import Attachment
 from sidecar.domain.errors import Forbidden, LeaseLost, MergeConflict
 from sidecar.domain.ids import Repository, Revision
 from sidecar.pod.gitgate.app import GitGate
+from sidecar.pod.listening import bind_loopback
 from sidecar.relay.forge.github import GitHub
 from sidecar.wire.git import (
     CompareAnswer,
@@ -30,11 +31,6 @@ from sidecar.wire.git import (
 
 pytestmark = pytest.mark.real
 APP = Repository("acme/app")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +128,12 @@ async def zone(
     gate = GitGate(
         authority=relay, attachments=lambda: attachments, capability="capability", report=report
     )
-    port = free_port()
+    listener = bind_loopback(0)
+    port = listener.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(gate, port=port, lifespan="off", log_level="error", http="httptools")
+        uvicorn.Config(gate, lifespan="off", log_level="error", http="httptools")
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
@@ -147,8 +144,6 @@ async def zone(
         "GIT_COMMITTER_NAME": "agent",
         "GIT_COMMITTER_EMAIL": "agent@x1.invalid",
     }
-    while not server.started:
-        await asyncio.sleep(0.01)
     url = f"http://x1:capability@127.0.0.1:{port}/git/github.com/{repo}"
     made = Zone(url, environment, tmp_path, relay, events)
     await made.git("clone", "--quiet", url, str(tmp_path / "app"))
@@ -156,6 +151,36 @@ async def zone(
     server.should_exit = True
     await serving
     await gate.aclose()
+
+
+def test_a_repository_is_seeded_without_the_settings_of_whoever_runs_it(
+    forge: ForgeProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    hooks = tmp_path / "template" / "hooks"
+    hooks.mkdir(parents=True)
+    for name in ("pre-commit", "commit-msg", "pre-push"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (tmp_path / ".gitconfig").write_text(
+        "[user]\nname = somebody\nemail = somebody@acme.dev\n"
+        "[commit]\ngpgsign = true\n[gpg]\nprogram = false\n"
+        f"[core]\nhooksPath = {hooks}\n"
+        f"[init]\ndefaultBranch = trunk\ntemplateDir = {hooks.parent}\n"
+        "[http]\nproxy = http://127.0.0.1:9\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    seeded = tmp_path / "seed"
+    seeded.mkdir()
+    (seeded / "README.md").write_text("begin\n")
+    sha = seed_repository(forge.url, ADMIN, "acme/foreign-settings", seeded)
+    headers = {"authorization": f"Bearer {ADMIN}"}
+    with httpx.Client(base_url=forge.url, headers=headers, trust_env=False) as http:
+        told = http.get("/repos/acme/foreign-settings/commits", params={"sha": "main"}).json()
+    assert [(each["sha"], each["commit"]["author"]["name"]) for each in told] == [
+        (sha, "x1 operator")
+    ]
 
 
 async def test_an_allowed_branch_is_pushed_and_told(zone: Zone):
@@ -181,7 +206,7 @@ async def test_a_long_push_is_streamed_in_chunks(zone: Zone):
     [
         ("HEAD:main", "push to feat/*"),
         ("HEAD:refs/tags/v1", "only branches may be pushed"),
-        ("HEAD:feat/a/b", "push to feat/*"),
+        ("HEAD:feat/a/b", "push to feat/*; * stops at a slash"),
     ],
 )
 async def test_a_ref_that_is_not_allowed_is_refused_readably(zone: Zone, refspec: str, reason: str):
@@ -200,6 +225,17 @@ async def test_one_refused_ref_refuses_the_push(zone: Zone):
     told = await zone.git("push", "origin", "feat/a", "feat/a:main", check=False)
     assert told.count("[remote rejected]") == 2
     assert not [payload for kind, payload in zone.events if kind == "git.push"]
+
+
+async def test_more_refs_than_are_read_are_refused_readably(zone: Zone):
+    await zone.commit("a.txt")
+    many = [f"HEAD:refs/heads/feat/{number}" for number in range(65)]
+    told = await zone.git("push", "origin", *many, check=False)
+    assert "more than 64 refs at once" in told
+    assert "remote: x1:" in told
+    assert zone.relay.asked == []
+    kind, payload = zone.events[-1]
+    assert (kind, "more than 64 refs" in payload["reason"]) == ("git.push_refused", True)
 
 
 async def begin(zone: Zone, branch: str = "feat/a") -> str:

@@ -13,13 +13,14 @@ import pytest
 from pids import is_gone
 
 from infra.local import processes
+from infra.local.components import postgres
 from infra.local.state import StateDir
 
 pytestmark = pytest.mark.real
 
 X1 = (sys.executable, "-c", "from infra.local.cli import main; main()")
 COMPONENTS = ("postgres", "nats", "proxy")
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,7 @@ def test_a_port_that_was_taken_meanwhile_is_chosen_anew_and_told(state):
     state.create()
     ports = json.loads(state.run("ports.json").read_text())
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections linger
         other.bind(("127.0.0.1", ports["nats"]))
         other.listen()
         done = x1(state, "up", "--only", "nats")
@@ -191,3 +193,14 @@ def test_an_unknown_component_is_wrong_usage(state):
     done = x1(state, "up", "--only", "nonsense")
     assert done.returncode == 2, done.stderr
     assert "unknown component nonsense" in done.stderr
+
+
+def test_postgres_finds_its_programs_below_a_directory_that_is_its_owners_alone(tmp_path):
+    """As root, PostgreSQL runs as somebody else: access(2) is what its initdb asks."""
+    program = tmp_path / "private" / "program"
+    program.parent.mkdir(mode=0o700)
+    program.write_text("")
+    program.chmod(0o700)
+    code = "import os, sys; sys.exit(not os.access(sys.argv[1], os.R_OK))"
+    words = (*postgres.as_other_user(), sys.executable, "-c", code, str(program))
+    assert subprocess.run(words, check=False).returncode == 0

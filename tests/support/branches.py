@@ -1,16 +1,14 @@
 """A small app at the embedded forge, with three branches for each name: one builds only when a test lets it."""
 
-import base64
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from git import Actor, Repo
+from git import Repo
 
-from infra.local.forge.seed import seed_repository
+from infra.local.forge.seed import own_repository, push, seed_repository
 
 APP = "acme/app"
-ME = Actor("tester", "tester@x1.invalid")
 PREVIEW = """apiVersion: x1agent.io/v1
 kind: PreviewSpec
 metadata: {name: app}
@@ -30,30 +28,28 @@ def fill_the_forge(url: str, token: str, gates: Mapping[str, Path]) -> dict[str,
         (tree / "index.html").write_text("hello")
         (tree / ".x1agent" / "preview.yaml").write_text(PREVIEW % "true")
         seed_repository(url, token, APP, tree)
-        with Repo.init(tree, initial_branch="main") as repo:
+        with own_repository(tree) as repo:
             heads = _branches(repo, tree, gates)
-            pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
-            with repo.git.custom_environment(
-                GIT_CONFIG_COUNT="1",
-                GIT_CONFIG_KEY_0="http.extraHeader",
-                GIT_CONFIG_VALUE_0=f"Authorization: Basic {pair}",
-            ):
-                repo.git.push(f"{url}/{APP}.git", *heads)
+            push(repo, f"{url}/{APP}.git", token, [*heads])
     return heads
 
 
 def _branches(repo: Repo, tree: Path, gates: Mapping[str, Path]) -> dict[str, str]:
-    repo.git.add(all=True)
-    begin = repo.index.commit("Begin", author=ME, committer=ME)
-    heads = {f"base/{name}": begin.hexsha for name in gates}
+    begin = _committed(repo, "Begin")
+    heads = {f"base/{name}": begin for name in gates}
     for branch in heads:
         repo.create_head(branch, begin)
     for name, gate in gates.items():
         waits = f"touch {gate}.begun; while [ ! -e {gate} ]; do sleep 0.05; done"
         for branch, build in ((f"fast/{name}", "true"), (f"slow/{name}", waits)):
-            repo.git.checkout("-B", branch, begin.hexsha)
+            repo.git.checkout("-B", branch, begin)
             (tree / ".x1agent" / "preview.yaml").write_text(PREVIEW % build)
             (tree / "page").write_text(branch)
-            repo.git.add(all=True)
-            heads[branch] = repo.index.commit(branch, author=ME, committer=ME).hexsha
+            heads[branch] = _committed(repo, branch)
     return heads
+
+
+def _committed(repo: Repo, message: str) -> str:
+    repo.git.add(all=True)
+    repo.git.commit(message=message, quiet=True)
+    return repo.head.commit.hexsha

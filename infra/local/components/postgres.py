@@ -27,7 +27,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "wal_compression": "on",
 }
-INITDB_SECONDS = 60
+INITDB_SECONDS = 120
 
 
 def component(stack: Stack) -> Component:
@@ -50,7 +50,10 @@ def component(stack: Stack) -> Component:
         await _initialise(stack, data)
 
     async def settle() -> None:
-        await _create_databases(stack)
+        try:
+            await _create_databases(stack)
+        except psycopg.Error as error:
+            raise RuntimeError(f"its databases cannot be made: {error}") from error
 
     return Component(
         name="postgres",
@@ -62,6 +65,7 @@ def component(stack: Stack) -> Component:
         url=f"postgresql://{USER}@{HOST}:{port}",
         stop_signal=signal.SIGINT,  # "fast": does not wait for clients
         stop_seconds=15,
+        start_seconds=180,  # a first start makes the cluster
         sweeps=True,
     )
 
@@ -69,13 +73,15 @@ def component(stack: Stack) -> Component:
 def as_other_user() -> tuple[str, ...]:
     """The words before PostgreSQL's own that make it run as nobody when we are root, else none.
 
-    The one capability it keeps lets it read a data directory or a wheel below root's home.
+    The one capability it keeps lets it read a data directory or a wheel below root's home. The secure bit lets
+    access(2), by which initdb looks for its neighbours, heed it too: capabilities(7).
     """
     if os.geteuid() != 0:
         return ()
     if setpriv := shutil.which("setpriv"):
         change = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        return (setpriv, *change, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--")
+        kept = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+        return (setpriv, *change, *kept, "--securebits=+no_setuid_fixup", "--")
     raise RuntimeError("PostgreSQL refuses to run as root, and setpriv (util-linux) is not there")
 
 
@@ -116,7 +122,10 @@ async def _initialise(stack: Stack, data: Path) -> None:
     async with asyncio.timeout(INITDB_SECONDS):
         said, _ = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"initdb failed: {said.decode(errors='replace').strip()[-300:]}")
+        lines = said.decode(errors="replace").split("\n")
+        raise RuntimeError(
+            f"initdb failed: {next(filter(None, map(str.strip, reversed(lines))), '')}"
+        )
     draft.rename(data)
 
 

@@ -54,6 +54,7 @@ def _environment(stack: Stack, *, is_migrated: bool) -> dict[str, str]:
         "PREFECT_SERVER_API_PORT": str(stack.ports["prefect"]),
         "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages ask Amplitude at each load, whatever is set
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": leases,
     }

@@ -29,7 +29,7 @@ class Example:
 def example_of(app: str) -> Example:
     """What one machine can serve. Raises KeyError for an app there is no example of."""
     return {
-        "python": _example(minutes=8),
+        "python": _example(minutes=20),
         "astro": _example("astro", minutes=20, needs_node=True),
     }[app]
 

@@ -1,6 +1,7 @@
 """A demo on one machine: a stack of its own, the arc on it, and then everything stops."""
 
 import asyncio
+import shlex
 import shutil
 import signal
 import tempfile
@@ -14,7 +15,7 @@ from infra.local.demo.example import Example, example_of
 from infra.local.demo.node import bring_node
 from infra.local.demo.screen import Screen
 from infra.local.demo.telling import tell
-from infra.local.errors import LocalError, WrongUsage
+from infra.local.errors import WrongUsage
 from infra.local.state import StateDir
 
 
@@ -30,7 +31,7 @@ def play(app: str, state_dir: Path | None, *, is_kept: bool) -> int:
     try:
         with told_to_stop(), _stack(state, screen, is_kept=is_kept):
             asyncio.run(tell(state, example, screen))
-    except LocalError:
+    except Exception:
         has_failed = True
         screen.failure(state.root)
         raise
@@ -73,7 +74,8 @@ def _stack(state: StateDir, screen: Screen, *, is_kept: bool) -> Generator[None]
         yield
     finally:
         if is_kept and lock.holder(state) is not None:
-            screen.line(f"The stack stays up: x1 status --state-dir {state.root}, later x1 down")
+            told = f"--state-dir {shlex.quote(str(state.root))}"
+            screen.line(f"The stack stays up: x1 status {told}, later x1 down {told}")
         elif not was_up:
             _stop(state)
 
