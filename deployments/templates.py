@@ -6,6 +6,7 @@ file says and nothing of the worker's.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -25,11 +26,8 @@ Template = dict[str, Any]
 
 SESSIONS: Final = "x1-sessions"
 PREVIEWS: Final = "x1-previews"
-COMMANDS: Final[Mapping[str, str]] = {
-    SESSIONS: f"{sys.executable} -m flows.launch",
-    PREVIEWS: f"{sys.executable} -m flows.forked",
-}
-"""An explicit command selects Prefect's short way to start: one Python and not two."""
+ENGINES: Final[Mapping[str, str]] = {SESSIONS: "flows.launch", PREVIEWS: "flows.forked"}
+"""What starts a pool's flow runs."""
 _FILES: Final = Path(__file__).resolve().parent / "work_pools"
 _IMAGES: Final = {"image": "flow", "sidecar_image": "sidecar", "agent_image": "agent"}
 _BUILDKIT: Final = "moby/buildkit:v0.34.2"
@@ -71,7 +69,7 @@ class PoolSettings(BaseSettings):
 def templates(kind: PoolType, settings: PoolSettings) -> dict[str, Template]:
     """Each pool's base job template."""
     if kind == "process":
-        return {pool: _process(command) for pool, command in COMMANDS.items()}
+        return {pool: _process(module) for pool, module in ENGINES.items()}
     return {pool: kubernetes_template(pool, settings) for pool in (SESSIONS, PREVIEWS)}
 
 
@@ -147,7 +145,9 @@ def setting_names(of: type[PrefectBaseSettings] = Settings) -> Iterator[str]:
             yield f"{prefix}{name.upper()}"
 
 
-def _process(command: str) -> Template:
+def _process(module: str) -> Template:
+    """An explicit command selects Prefect's short way to start: one Python and not two."""
+    command = f"{shlex.quote(sys.executable)} -m {module}"
     template = deepcopy(ProcessWorker.get_default_base_job_template())
     template["variables"]["properties"]["command"]["default"] = command
     return template

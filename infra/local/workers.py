@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from prefect.workers.process import ProcessWorker
 
 from deployments import pools
-from deployments.templates import COMMANDS
+from deployments.templates import ENGINES
 
 SERVER_SECONDS = 170
 POLL_SECONDS = 0.2
@@ -34,7 +34,7 @@ async def work(ready: Path) -> None:
 async def _work(ready: Path) -> None:
     await _write_pools()
     async with asyncio.TaskGroup() as group:
-        for pool in COMMANDS:
+        for pool in ENGINES:
             worker = ProcessWorker(work_pool_name=pool, name=f"{pool}-worker")
             group.create_task(worker.start(printer=_say), name=pool)
         await asyncio.to_thread(ready.touch)

@@ -1,5 +1,7 @@
 """Applying work pools: made once, left alone when they stand, updated with what changed."""
 
+import shlex
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -48,6 +50,14 @@ async def test_both_pools_are_made_and_then_left_alone(server):
         "x1-previews: created (kubernetes)",
     ]
     assert await pools.apply("kubernetes") == ["x1-sessions: unchanged", "x1-previews: unchanged"]
+
+
+async def test_a_python_whose_path_has_a_space_starts_flows_too(server, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/a place/bin/python")
+    await pools.apply("process")
+    properties = server.pools["x1-sessions"].base_job_template["variables"]["properties"]
+    words = shlex.split(properties["command"]["default"])
+    assert words == ["/a place/bin/python", "-m", "flows.launch"]
 
 
 async def test_an_upgrade_says_which_parts_of_a_pool_changed(server):
