@@ -157,11 +157,13 @@ class GitGate:
     async def _push(self, request: Request, attachment: Attachment, send: Send) -> None:
         if "content-encoding" in request.headers:
             raise Refusal(415, "a compressed push is not read here")
-        chunks = request.stream()
+        chunks, reader = request.stream(), HeadReader()
         try:
-            head, first = await _read_head(chunks)
+            head, first = await _read_head(reader, chunks)
         except Malformed as error:
-            raise Refusal(400, f"x1: not a push that is understood here: {error}") from error
+            reason = f"not a push that is understood here: {error}"
+            await self._refuse_whole(attachment, reader.capabilities, reason, chunks, send)
+            return
         if not head.updates:
             await self._probe(request, attachment, send)
             return
@@ -311,6 +313,24 @@ class GitGate:
         kind = (b"content-type", b"application/x-git-receive-pack-result")
         await _whole(send, 200, [kind], refusal.report(head, told, text))
 
+    async def _refuse_whole(
+        self,
+        attachment: Attachment,
+        capabilities: tuple[str, ...],
+        reason: str,
+        chunks: AsyncIterator[bytes],
+        send: Send,
+    ) -> None:
+        """Of which not even the refs are known. Git shows no text of an HTTP error, so this is its own answer."""
+        if "report-status" not in capabilities and "report-status-v2" not in capabilities:
+            raise Refusal(400, f"x1: {reason}")
+        async for _ in chunks:
+            pass
+        await self._refused(attachment, [], reason)
+        answer = refusal.report(Head(updates=(), capabilities=capabilities), [], reason, reason)
+        kind = (b"content-type", b"application/x-git-receive-pack-result")
+        await _whole(send, 200, [kind], answer)
+
     async def _refused(
         self, attachment: Attachment, updates: list[dict[str, str]], reason: str
     ) -> None:
@@ -318,8 +338,7 @@ class GitGate:
         await self._report(EventType.GIT_PUSH_REFUSED, told)
 
 
-async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[Head, bytes]:
-    reader = HeadReader()
+async def _read_head(reader: HeadReader, chunks: AsyncIterator[bytes]) -> tuple[Head, bytes]:
     async for chunk in chunks:
         head = reader.feed(chunk)
         if head is not None:

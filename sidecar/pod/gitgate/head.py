@@ -6,6 +6,7 @@ https://git-scm.com/docs/pack-protocol#_reference_update_request_and_packfile_tr
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,6 +78,13 @@ class HeadReader:
     @property
     def rest(self) -> bytes:
         return bytes(self._buffer)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What the sender understands, as far as it was read: a refusal needs it before there is a head."""
+        with suppress(Malformed):
+            return parse(self._lines[:1]).capabilities
+        return ()
 
     def feed(self, chunk: bytes) -> Head | None:
         """Raises Malformed."""

@@ -35,5 +35,9 @@ def _one(attachment: Attachment, update: Update) -> Decision:
         return deny("branches may not be deleted")
     branch = update.ref.removeprefix(HEADS)
     if not any(glob_matches(pattern, branch) for pattern in attachment.allow_branches):
-        return deny(f"push to {allowed}")
+        wider = [
+            pattern.replace("**", "*").replace("*", "**") for pattern in attachment.allow_branches
+        ]
+        hint = "; * stops at a slash" if any(glob_matches(each, branch) for each in wider) else ""
+        return deny(f"push to {allowed}{hint}")
     return allow("the branch is allowed")

@@ -10,9 +10,12 @@ BAND_TEXT: Final = b"\x02"
 MAX_PIECE: Final = 65000
 
 
-def report(head: Head, reasons: Sequence[str], text: str) -> bytes:
-    """The body of a 200 answer to a push that was refused; one reason a ref, in the head's order."""
-    lines = [packet(b"unpack ok\n")]
+def report(head: Head, reasons: Sequence[str], text: str, unpack: str = "ok") -> bytes:
+    """The body of a 200 answer to a push that was refused; one reason a ref, in the head's order.
+
+    `unpack` is what became of the whole: https://git-scm.com/docs/pack-protocol#_report_status
+    """
+    lines = [packet(f"unpack {_one_line(unpack)}\n".encode())]
     for update, reason in zip(head.updates, reasons, strict=True):
         lines.append(packet(f"ng {update.ref} {_one_line(reason)}\n".encode()))
     status = b"".join(lines) + FLUSH
