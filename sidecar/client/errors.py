@@ -4,7 +4,14 @@ import json
 from typing import Any, Final
 
 from sidecar.domain import errors
-from sidecar.domain.errors import Finding, InvalidArguments, Refused, RelayUnavailable, X1Error
+from sidecar.domain.errors import (
+    Finding,
+    InvalidArguments,
+    Refused,
+    RelayUnavailable,
+    Unavailable,
+    X1Error,
+)
 
 _AMBIGUOUS: Final[dict[str, type[X1Error]]] = {
     InvalidArguments.code: InvalidArguments,
@@ -23,13 +30,13 @@ _SHOWN_BYTES: Final = 200
 def error_of(status: int, body: bytes) -> X1Error:
     """What a response with an error status means. Never raises, whatever the body is.
 
-    A code that this version does not know is RelayUnavailable from 500 on, else Refused.
+    A code that this version does not know is Unavailable from 500 on, else Refused.
     """
     told = _told(body)
     kind = _BY_CODE.get(str(told.get("code")))
     message = str(told.get("message") or _shown(status, body))
     if kind is None or kind is X1Error:
-        kind = RelayUnavailable if status >= _SERVER_ERROR else Refused
+        kind = Unavailable if status >= _SERVER_ERROR else Refused
     error = kind(message)
     if isinstance(error, InvalidArguments):
         error.findings = _findings(told.get("findings"))

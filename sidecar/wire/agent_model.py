@@ -1,8 +1,10 @@
 """An agent file as it is written: every field, its bounds and its defaults. Nothing is allowed by default."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sidecar.domain.agent import AgentKind
@@ -64,9 +66,15 @@ class ScheduleModel(StrictModel):
 
     @field_validator("cron")
     @classmethod
-    def _has_five_fields(cls, value: str | None) -> str | None:
-        if value is not None and len(value.split()) != CRON_FIELDS:
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        if len(value.split()) != CRON_FIELDS:
             raise ValueError("expected the five fields of cron")
+        try:
+            CronSim(value, datetime.now(UTC))
+        except CronSimError as error:
+            raise ValueError(f"{error}: expected five fields like 0 9 * * mon-fri") from error
         return value
 
     @field_validator("timezone")

@@ -4,7 +4,7 @@ The operator who applies a file is who grants what it asks for. Applying twice c
 time; what a file no longer asks for is shown and left standing, as a human may have given it by hand.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from sidecar.domain.agent import Agent
@@ -14,6 +14,8 @@ from sidecar.domain.grant import Grant, GrantScope, GrantType
 from sidecar.domain.ids import AgentSlug, GrantId, new_id
 from sidecar.domain.workspace import unknown
 from sidecar.relay.services import Services
+from sidecar.scripted.errors import ScriptInvalid
+from sidecar.scripted.reading import read_script
 from sidecar.settings import RelaySettings
 from sidecar.store.port import Transaction
 from sidecar.wire.agent_file import parse_agent
@@ -72,6 +74,7 @@ def read_all(files: AgentFiles, settings: RelaySettings) -> list[Agent]:
             continue
         if agent.slug in agents:
             findings.append(Finding(path=f"{each.path}: slug", message=f"{agent.slug!r} twice"))
+        findings += _of_script(agent, each.path)
         if not settings.has_workspace(agent.workspace):
             place = f"{each.path}: workspace"
             findings.append(Finding(path=place, message=unknown(agent.workspace)))
@@ -81,11 +84,22 @@ def read_all(files: AgentFiles, settings: RelaySettings) -> list[Agent]:
     return list(agents.values())
 
 
+def _of_script(agent: Agent, path: str) -> Iterator[Finding]:
+    """What its runtime would refuse to play; lines are the script's own."""
+    if agent.script is None:
+        return
+    try:
+        read_script(agent.script)
+    except ScriptInvalid as error:
+        for each in error.findings:
+            yield Finding(path=f"{path}: script: {each.path}", message=each.message, line=each.line)
+
+
 def _reader(texts: Mapping[str, str]) -> Callable[[str], str]:
     def read_file(name: str) -> str:
         plain = name.removeprefix("./")
         if plain not in texts:
-            raise FileNotFoundError(2, "it was not sent along")
+            raise FileNotFoundError(2, "no text file of that name is beside the agent's")
         return texts[plain]
 
     return read_file

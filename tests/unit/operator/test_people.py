@@ -18,7 +18,8 @@ def files(text=BOSS, **texts):
     return {"files": [{"path": "boss.yaml", "text": text}], "texts": texts}
 
 
-READY = files(**{"boss.script.yaml": "turns: []"})
+PLAYABLE = "version: 1\non: [{name: any, do: [{say: hi}]}]\n"
+READY = files(**{"boss.script.yaml": PLAYABLE})
 
 
 async def test_a_plan_shows_what_applying_would_change_and_changes_nothing(http):
@@ -48,7 +49,7 @@ async def test_applying_writes_the_agent_and_its_grants_once(http):
 async def test_a_changed_file_names_its_fields_and_what_is_no_longer_asked_for(http):
     await http.post("/api/agents/apply", json=READY)
     text = BOSS.replace("spawns: [worker]", "description: New.")
-    body = files(text, **{"boss.script.yaml": "turns: []"})
+    body = files(text, **{"boss.script.yaml": PLAYABLE})
     (change,) = (await http.post("/api/agents/plan", json=body)).json()["changes"]
     assert change["action"] == "update"
     assert change["fields"] == ["description", "spawns"]
@@ -67,9 +68,20 @@ async def test_the_errors_of_all_files_come_at_once_and_nothing_is_written(http)
     assert (await http.get("/api/agents")).json() == {"agents": []}
 
 
+async def test_a_script_that_cannot_be_played_is_refused_with_all_its_findings(http):
+    script = "version: 2\non:\n  - do: [{shout: hi}]\n"
+    body = files(**{"boss.script.yaml": script})
+    for verb in ("plan", "apply"):
+        answer = await http.post(f"/api/agents/{verb}", json=body)
+        assert answer.status_code == 422
+        found = {(each["path"], each["line"]) for each in answer.json()["error"]["findings"]}
+        assert {("boss.yaml: script: version", 1), ("boss.yaml: script: on[0].do[0]", 3)} <= found
+    assert (await http.get("/api/agents")).json() == {"agents": []}
+
+
 async def test_an_agent_of_a_workspace_that_the_installation_does_not_have_is_refused(desk, http):
     desk.services.settings.workspaces = ("default", "team-b")
-    script = {"boss.script.yaml": "turns: []"}
+    script = {"boss.script.yaml": PLAYABLE}
     for verb in ("plan", "apply"):
         body = files(BOSS + "workspace: team-c\n", **script)
         answer = await http.post(f"/api/agents/{verb}", json=body)
@@ -85,7 +97,7 @@ async def test_an_agent_of_a_workspace_that_the_installation_does_not_have_is_re
 
 async def test_on_one_machine_every_workspace_is_there(desk, http):
     assert desk.services.settings.workspaces == ()
-    body = files(BOSS + "workspace: any\n", **{"boss.script.yaml": "turns: []"})
+    body = files(BOSS + "workspace: any\n", **{"boss.script.yaml": PLAYABLE})
     assert (await http.post("/api/agents/apply", json=body)).json()["applied"]
 
 

@@ -6,7 +6,7 @@ import json
 from sidecar.domain.event import EventType
 from sidecar.relay.nudges import events_of
 
-SECONDS = 5
+SECONDS = 20
 
 
 async def say(desk, session, *texts):
