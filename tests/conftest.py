@@ -10,9 +10,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -24,7 +26,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20, what: str = "it") -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60, what: str = "it") -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
@@ -50,14 +52,21 @@ class RealProcess:
         eventually(self.is_ready, what=self.argv[0])
 
     def kill(self) -> None:
+        """With all that it started: PostgreSQL does not start while a child of the last one lives."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        leader = psutil.Process(self.process.pid)
+        leader.suspend()
+        family = [leader, *leader.children(recursive=True)]
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        self.process.wait(60)
+        psutil.wait_procs(family, timeout=10)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(self.stop_signal)
-            self.process.wait(15)
+            self.process.wait(60)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +105,8 @@ def postgres_server() -> Iterator[tuple[RealProcess, str]]:
 def postgres_url(postgres_server: tuple[RealProcess, str]) -> str:
     """A fresh database's SQLAlchemy URL, without tables."""
     server, admin = postgres_server
-    if not server.is_ready():
+    assert server.process is not None
+    if server.process.poll() is not None:  # a test killed it
         server.start()
     name = f"t{time.monotonic_ns()}"
     with psycopg.connect(admin, autocommit=True) as connection:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from arc import Arc, Moment, Strike
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 BOSS, CHILD = "hirer-orchestrator", "hirer-app"
 
 

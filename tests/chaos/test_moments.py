@@ -10,6 +10,7 @@ import psutil
 import pytest
 from gates import until
 from moments import Stage, strike
+from pids import is_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 VICTIMS = ("runtime", "sidecar", "flow", "worker", "relay", "nats", "postgres", "prefect")
@@ -83,15 +84,15 @@ def test_the_second_of_two_activations_at_once_ends_quietly(stage):
 def test_two_relays_share_the_work_and_one_of_them_may_die(stage):
     with stage.second_relay() as other, ThreadPoolExecutor() as at_once:
         asked = {"agent": "pair", "text": "begin"}
-        with stage.client() as http, stage.client(other) as second:
+        with stage.client(None, 60) as http, stage.client(other, 60) as second:
             posts = [
                 at_once.submit(each.post, "/api/sessions", json=asked) for each in (http, second)
             ]
             started = [each.result().json() for each in posts]
         assert sorted(each["outcome"] for each in started) == ["started", "woken"]
         (stage.ids["pair"],) = {each["session_id"] for each in started}
-        strike([stage.pid_of("relay", "")])
-        with stage.client(other) as second:
+        strike([until(lambda: stage.pid_of("relay", ""), "the relay's pid")])
+        with stage.client(other, 60) as second:
             told = {"session_id": stage.ids["pair"], "text": "told by the other"}
             second.post("/api/wakes", json=told).raise_for_status()
         stage.await_done("pair", "told by the other")
@@ -103,7 +104,7 @@ def test_what_a_replaced_activation_still_writes_is_refused(stage):
     gate = stage.state_dir.parent / "stale"
     stage.say("waiter", f"wait for {gate}")
     until(gate.with_name("stale.begun").exists, "the turn")
-    stale = psutil.Process(stage.pid_of("sidecar", "waiter"))
+    stale = psutil.Process(until(lambda: stage.pid_of("sidecar", "waiter"), "its sidecar"))
     before = stage.session("waiter")["generation"]
     stale.suspend()
     try:
@@ -113,7 +114,7 @@ def test_what_a_replaced_activation_still_writes_is_refused(stage):
         stale.resume()
     stage.await_done("waiter", str(gate))
     stage.await_answer("waiter", f"done: wait for {gate}\n")
-    until(lambda: not stale.is_running(), "the end of the replaced one")
+    until(lambda: is_gone(stale.pid), "the end of the replaced one")
 
 
 def test_no_event_of_all_this_is_missing_or_doubled(stage):

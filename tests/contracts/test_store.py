@@ -652,7 +652,7 @@ async def test_a_relay_that_runs_goes_on_while_the_first_of_a_newer_version_migr
         while not (has_migrated.is_set() and len(kept) > 20):
             kept.append(await stored(running))
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
         tasks.create_task(works(), name="the relay that runs")
         await migrate(postgres_url)
         has_migrated.set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bridges import bridge_at
-from pids import is_gone
+from pids import is_gone, working_at
 
 from sidecar.bridge.packing import Selection
 from sidecar.pod.acp.errors import RuntimeExited
@@ -17,6 +17,9 @@ from sidecar.pod.hands import ZoneFailed
 from sidecar.pod.local import LocalHands
 from sidecar.pod.process import adopt_orphans
 from sidecar.wire.frames import MAX_COMPLAINT_BYTES, MAX_OUTPUT_BYTES, WINDOW_BYTES
+
+PATIENCE_SECONDS = 30.0
+"""For what a program does on a busy machine, its start included."""
 
 
 @pytest.fixture(params=["local", "bridged"])
@@ -30,8 +33,8 @@ async def hands(request, tmp_path):
             yield BridgedHands(tmp_path / "b.sock", log_dir=tmp_path)
 
 
-async def until(condition, seconds=10.0):
-    async with asyncio.timeout(seconds):
+async def until(condition):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -50,7 +53,7 @@ class Living:
 
     async def __aexit__(self, *_):
         await self.live.end()
-        await asyncio.wait_for(everything(self.live.reader), 5)
+        await asyncio.wait_for(everything(self.live.reader), PATIENCE_SECONDS)
         await asyncio.wait({self.draining}, timeout=5)
         self.draining.cancel()
         with suppress(asyncio.CancelledError):
@@ -66,7 +69,7 @@ async def everything(reader):
 
 async def one_line(reader):
     line = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not line.endswith(b"\n"):
             line += await reader.read(65536)
     return line
@@ -160,10 +163,9 @@ async def test_an_absent_program_is_said(hands, tmp_path):
 
 
 async def test_an_overdue_program_is_dead(hands, tmp_path):
-    code = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
     with pytest.raises(TimeoutError):
-        await run(hands, tmp_path, code, timeout=0.5)
-    await until(lambda: is_gone(int((tmp_path / "pid").read_text())))
+        await run(hands, tmp_path, "import time; time.sleep(600)", timeout=0.5)
+    await until(lambda: not working_at(str(tmp_path)))
 
 
 async def test_a_program_nobody_waits_for_any_more_is_dead(hands, tmp_path):
@@ -185,7 +187,7 @@ async def test_a_runtime_is_spoken_with_both_ways(hands, tmp_path):
         assert await one_line(live.reader) == b"HELLO\n"
         live.writer.close()
         assert await everything(live.reader) == b"over\n"
-        await asyncio.wait_for(live.wait(), 10)
+        await asyncio.wait_for(live.wait(), PATIENCE_SECONDS)
         assert live.how_it_ended == "exit code 0"
 
 
@@ -199,7 +201,7 @@ async def test_more_than_a_window_goes_through_in_both_directions(hands, tmp_pat
             await live.writer.drain()
             live.writer.close()
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             _, received = await asyncio.gather(feed(), everything(live.reader))
     assert received == sent
 
@@ -207,7 +209,7 @@ async def test_more_than_a_window_goes_through_in_both_directions(hands, tmp_pat
 async def test_a_dead_runtime_is_dead_while_what_it_started_holds_its_pipes(hands, tmp_path):
     code = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.exit(3)"
     async with Living(hands, tmp_path, code) as live:
-        await asyncio.wait_for(live.wait(), 10)
+        await asyncio.wait_for(live.wait(), PATIENCE_SECONDS)
         assert live.how_it_ended == "exit code 3"
 
 
@@ -221,11 +223,11 @@ for n in range(1000):
         written = tmp_path / "n"
         await until(lambda: written.exists() and written.read_text() != "")
         before = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while before != (before := written.read_text()) or not before:
                 await asyncio.sleep(0.5)
         assert int(before) * 65536 < 4 * WINDOW_BYTES
-        await asyncio.wait_for(live.end(), 15)
+        await asyncio.wait_for(live.end(), PATIENCE_SECONDS)
         assert live.how_it_ended.startswith("killed by signal")
 
 
@@ -235,16 +237,16 @@ async def test_a_runtime_that_reads_nothing_can_still_be_killed(hands, tmp_path)
         feeding = asyncio.create_task(live.writer.drain())
         await asyncio.sleep(0)
         live.kill()
-        await asyncio.wait_for(live.wait(), 10)
+        await asyncio.wait_for(live.wait(), PATIENCE_SECONDS)
         with suppress(ConnectionError):
-            await asyncio.wait_for(feeding, 10)
+            await asyncio.wait_for(feeding, PATIENCE_SECONDS)
         assert live.how_it_ended == "killed by signal 9"
 
 
 async def test_what_a_runtime_complains_is_kept_to_its_end_and_in_a_log(hands, tmp_path):
     code = "import sys; sys.stderr.write('x' * (1 << 20) + 'the end'); sys.exit(7)"
     async with Living(hands, tmp_path, code) as live:
-        await asyncio.wait_for(live.wait(), 10)
+        await asyncio.wait_for(live.wait(), PATIENCE_SECONDS)
         await until(lambda: live.complaints().endswith("the end"))
         assert len(live.complaints()) <= 8 * 1024
         assert live.how_it_ended == "exit code 7"
@@ -260,7 +262,8 @@ async def test_a_runtime_may_end_politely_when_asked(hands, tmp_path):
     code = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(0)))
-print('up'); time.sleep(600)
+print('up')
+while True: time.sleep(0.05)
 """
     async with Living(hands, tmp_path, code) as live:
         assert await one_line(live.reader) == b"up\n"

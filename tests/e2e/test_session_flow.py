@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pids import working_at
 
-pytestmark = [pytest.mark.real, pytest.mark.e2e]
+pytestmark = [pytest.mark.real, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BIN = Path(sys.executable).parent
 PROJECT = Path(__file__).parents[2]
@@ -176,7 +176,9 @@ def by_command(shell: Shell, session_id: str) -> None:
 def on_page(shell: Shell, session_id: str) -> None:
     url = shell.environment["X1_RELAY_URL"]
     token = Path(shell.environment["X1_OPERATOR_TOKEN_FILE"]).read_text().strip()
-    with httpx.Client(base_url=url, headers={"origin": url}, trust_env=False) as browser:
+    with httpx.Client(
+        base_url=url, headers={"origin": url}, trust_env=False, timeout=60
+    ) as browser:
         assert browser.post("/login", data={"token": token}).status_code == 303
         page = browser.get(f"/sessions/{session_id}").raise_for_status().text
         found = re.search(r'name="csrf" value="([^"]+)"', page)

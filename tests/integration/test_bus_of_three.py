@@ -10,11 +10,13 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from nats.errors import Error as NatsError
 
 from infra.cluster import secrets
 from infra.cluster.rendering import MANIFESTS
@@ -31,17 +33,18 @@ CONFIG = MANIFESTS / "overlays" / "production" / "nats-config.yaml"
 pytestmark = pytest.mark.real
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+def free_ports(count):
+    """All are held until the last is found: none comes twice."""
+    with ExitStack() as held:
+        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in found]
 
 
 class Three:
     def __init__(self, place):
         self.place = place
-        self.clients, self.peers, self.monitors = (
-            [free_port() for _ in range(3)] for _ in range(3)
-        )
+        ports = free_ports(9)
+        self.clients, self.peers, self.monitors = ports[:3], ports[3:6], ports[6:]
         (place / "nats-keys").mkdir()
         self.whole = {}
         self.put(secrets.completed({}))
@@ -59,7 +62,7 @@ class Three:
         """As a StatefulSet does it: from the last to the first, each ready before the next."""
         for number in reversed(range(3)) if "nats" in names else ():
             self.servers[number].send_signal(signal.SIGTERM)
-            self.servers[number].wait(20)
+            self.servers[number].wait(60)
             self.servers[number] = self.start(number)
             self.await_ready(number)
 
@@ -107,7 +110,7 @@ class Three:
         for server in self.servers:
             server.send_signal(signal.SIGTERM)
         for server in self.servers:
-            server.wait(20)
+            server.wait(60)
 
 
 @pytest.fixture
@@ -123,13 +126,19 @@ async def eventually(attempt):
         while True:
             try:
                 return await attempt()
-            except Unavailable:
+            except (Unavailable, NatsError):
                 await asyncio.sleep(0.2)
 
 
+async def info_of(bus, stream):
+    async def asked():
+        return await (await bus.jetstream()).stream_info(stream)
+
+    return await eventually(asked)
+
+
 async def replicas(bus, stream):
-    info = await (await bus.jetstream()).stream_info(stream)
-    return info.config.num_replicas
+    return (await info_of(bus, stream)).config.num_replicas
 
 
 async def chunks(text):
@@ -191,6 +200,6 @@ async def test_the_keys_are_replaced_server_by_server_and_the_streams_stay(three
     after = three.bus()
     await eventually(lambda: opened_by(after))
     await eventually(lambda: after.publish_events(SESSION, b"two", "2"))
-    info = await (await after.jetstream()).stream_info(subjects.EVENTS_STREAM)
+    info = await info_of(after, subjects.EVENTS_STREAM)
     assert (info.state.messages, info.config.num_replicas) == (2, 3)
     await after.aclose()

@@ -31,7 +31,9 @@ async def ground(tmp_path: Path) -> AsyncIterator[GitGround]:
 @pytest.fixture
 async def http(ground: GitGround) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {ADMIN}"}
-    async with httpx.AsyncClient(base_url=ground.url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=ground.url, headers=headers, trust_env=False, timeout=60
+    ) as client:
         yield client
 
 
@@ -93,7 +95,7 @@ async def test_a_git_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
     slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(repositories, "GIT_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(repositories, "GIT_TIMEOUT_SECONDS", 3)
     with pytest.raises(TimeoutError):
         await repositories.Repository(tmp_path, "acme", "app").branches()
     with pytest.raises(ProcessLookupError):

@@ -33,7 +33,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 ONE, TWO = "a" * 40, "b" * 40
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = monotonic() + seconds
     while not condition():
         assert monotonic() < deadline, "it did not come about in time"
@@ -83,10 +83,10 @@ class World:
 
     def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
         transport = httpx.HTTPTransport(uds=str(self.socket))
-        with httpx.Client(transport=transport, base_url="http://host", timeout=30) as http:
+        with httpx.Client(transport=transport, base_url="http://host", timeout=120) as http:
             return http.request(method, path, json=body)
 
-    def deploy(self, revision: str, *words: str, seconds: float = 20) -> httpx.Response:
+    def deploy(self, revision: str, *words: str, seconds: float = 60) -> httpx.Response:
         body = {
             "argv": [sys.executable, "-c", APP, *(words or [revision[:1]])],
             "cwd": str(self.home),
@@ -100,7 +100,10 @@ class World:
     def get(self, host: str) -> httpx.Response | None:
         try:
             return httpx.get(
-                f"http://127.0.0.1:{self.port}/", headers={"host": host}, trust_env=False
+                f"http://127.0.0.1:{self.port}/",
+                headers={"host": host},
+                trust_env=False,
+                timeout=30,
             )
         except httpx.TransportError:
             return None
@@ -129,7 +132,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     yield made
     for process in made.processes.values():
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
     assert [words for _, words, cwd in commands() if cwd == str(home)] == []
 
 

@@ -12,7 +12,7 @@ from infra.local import secrets
 from infra.local.stack import running
 from infra.local.state import StateDir
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 X1 = (sys.executable, "-c", "from infra.local.cli import main; main()")
 WAIT_SECONDS = 240

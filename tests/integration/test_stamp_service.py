@@ -14,7 +14,7 @@ from sidecar.domain.stamp import PLACE, stamp
 pytestmark = pytest.mark.real
 SHA = "a" * 40
 PATIENT = tenacity.AsyncRetrying(
-    stop=tenacity.stop_after_delay(20),
+    stop=tenacity.stop_after_delay(60),
     wait=tenacity.wait_fixed(0.1),
     retry=tenacity.retry_if_exception_type(httpx.TransportError),
 )
@@ -39,7 +39,7 @@ async def test_it_stamps_with_the_keys_of_the_moment_and_ends_well_on_sigterm(tm
             assert second.text.split()[1:] == [first.text]
             assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 404
         service.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(service.wait(), 20) == 0
+        assert await asyncio.wait_for(service.wait(), 60) == 0
     finally:
         if service.returncode is None:
             service.kill()

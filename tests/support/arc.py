@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from watched import AWAY, X1, Watched
 
-ARC_SECONDS = 700
+ARC_SECONDS = 1200
 """Against a hang. An idle machine of two cores needs 70 to 150 s, one that is busy with other work many times that."""
 
 

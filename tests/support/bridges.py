@@ -18,7 +18,7 @@ async def bridge_at(path, *prefix, **environment):
         env={"PATH": os.environ["PATH"], "X1_BRIDGE_SOCKET": str(path), **environment},
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not path.exists() and process.returncode is None:
                 await asyncio.sleep(0.01)
         yield process

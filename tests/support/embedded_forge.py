@@ -70,7 +70,7 @@ def running_forge(home: Path, host: str = "127.0.0.1") -> Generator[ForgeProcess
 
 
 def _wait_for(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     with httpx.Client(trust_env=False, timeout=5) as client:
         while time.monotonic() < deadline:
             try:

@@ -68,7 +68,9 @@ class GitGround:
 
     async def _create(self, repo: Repository, tree: Path) -> None:
         headers = {"authorization": f"Bearer {ADMIN}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=headers, trust_env=False, timeout=60
+        ) as http:
             (await http.post("/admin/repos", json={"full_name": repo})).raise_for_status()
         tree.mkdir(parents=True)
         await self._git(tree, "init", "--quiet")

@@ -30,6 +30,7 @@ OWN_IS_HELD = (
     "SELECT count(*) FROM pg_stat_activity"
     f" WHERE wait_event = 'SyncRep' AND application_name = '{PROBE}'"
 )
+FREE = "SELECT count(*) FROM pg_settings WHERE name = 'synchronous_standby_names' AND setting = ''"
 KEY = "hashtext(%s || ' ' || %s)"
 
 
@@ -84,12 +85,21 @@ class Gates:
             self._read_settings_again()
             committing.join()
 
+    def await_free(self) -> None:
+        """Commits are held no more, whatever became of PostgreSQL meanwhile."""
+        until(self._are_free, "commits that are held no more")
+
     def is_committing(self, table: str) -> bool:
         held = (
             "SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)"
             " WHERE wait_event = 'SyncRep' AND relation = %s::regclass AND mode = 'RowExclusiveLock'"
         )
         return self._one(held, (table,)) > 0
+
+    def _are_free(self) -> bool:
+        """Told each time: one that was being started may have read the settings before they were written."""
+        self._read_settings_again()
+        return self._one(FREE) > 0
 
     def _commit_until_held(self) -> None:
         """PostgreSQL tells nobody when it has taken its new settings: what does not return tells it."""

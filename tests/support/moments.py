@@ -9,14 +9,15 @@ merger     the forge has merged, and nothing is recorded
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class Stage(Watched):
         assert done.returncode == 0, done.stderr
         self.gates = Gates(self)
         self.gates.install()
-        with self.client() as http:
+        with self.client(patience_seconds=60) as http:
             for name in AGENTS:
                 asked = {"agent": name, "text": "begin"}
                 self.ids[name] = http.post("/api/sessions", json=asked).json()["session_id"]
@@ -121,7 +122,7 @@ class Stage(Watched):
 
     def say(self, name: str, text: str) -> None:
         asked = {"session_id": self.ids[name], "text": text}
-        with self.client() as http:
+        with self.client(patience_seconds=60) as http:
             http.post("/api/wakes", json=asked).raise_for_status()
 
     def wakes(self, name: str, text: str = "") -> list[dict[str, Any]]:
@@ -192,12 +193,12 @@ class Stage(Watched):
             yield port
         finally:
             process.terminate()
-            process.wait(15)
+            process.wait(60)
 
     def _prefect(self) -> httpx.Client:
         user, _, password = self.secret("prefect-auth").partition(":")
         url = f"http://127.0.0.1:{self.ports()['prefect']}"
-        return httpx.Client(base_url=url, auth=(user, password), trust_env=False)
+        return httpx.Client(base_url=url, auth=(user, password), trust_env=False, timeout=60)
 
     def preview(self, branch: str) -> dict[str, Any]:
         with self.client() as http:
@@ -207,7 +208,7 @@ class Stage(Watched):
     def commits(self, branch: str) -> list[dict[str, Any]]:
         headers = {"authorization": f"Bearer {self.secret('forge-admin-token')}"}
         url = f"http://127.0.0.1:{self.ports()['forge']}/repos/{APP}/commits"
-        with httpx.Client(trust_env=False, headers=headers) as http:
+        with httpx.Client(trust_env=False, headers=headers, timeout=60) as http:
             return http.get(url, params={"sha": branch}).raise_for_status().json()
 
     @contextlib.contextmanager
@@ -222,6 +223,7 @@ class Stage(Watched):
         finally:
             self._gate(victim).touch()
             self._gate(f"slow-{victim}").touch()
+            self.gates.await_free()
 
     @contextlib.contextmanager
     def _gathered(self, victim: str) -> Iterator[None]:
@@ -246,16 +248,18 @@ class Stage(Watched):
 
     @contextlib.contextmanager
     def _told(self, text: str) -> Iterator[None]:
-        """The listener's wake is asked for meanwhile; whether its sender ever hears of it does not matter."""
+        """The listener's wake is asked for, by somebody who waits for no answer and hangs up at the end.
 
-        def tell() -> None:
-            with contextlib.suppress(httpx.HTTPError):
-                self.say("listener", text)
-
-        telling = threading.Thread(target=tell)
-        telling.start()
-        yield
-        telling.join()
+        It may have to wait for a renewal of the listener's lease, whose commit is held as well.
+        """
+        headers = {
+            "authorization": f"Bearer {self.secret('operator-token')}",
+            "content-type": "application/json",
+        }
+        asked = json.dumps({"session_id": self.ids["listener"], "text": text})
+        with contextlib.closing(HTTPConnection("127.0.0.1", self.ports()["relay"])) as sender:
+            sender.request("POST", "/api/wakes", asked, headers)
+            yield
 
     def _pids_of(self, victim: str) -> list[int]:
         if victim not in OF_A_SESSION:

@@ -41,13 +41,13 @@ class Watched:
     def secret(self, name: str) -> str:
         return (self.state_dir / "secrets" / name).read_text().strip()
 
-    def client(self, port: int | None = None) -> httpx.Client:
-        """An operator's, of the stack's relay or of another one."""
+    def client(self, port: int | None = None, patience_seconds: float = 5) -> httpx.Client:
+        """An operator's, of the stack's relay or of another one. Who looks again and again is not to be patient."""
         return httpx.Client(
             base_url=f"http://127.0.0.1:{port or self.ports()['relay']}",
             headers={"authorization": f"Bearer {self.secret('operator-token')}"},
             trust_env=False,
-            timeout=5,
+            timeout=patience_seconds,
         )
 
     def read(self) -> None:
@@ -61,15 +61,16 @@ class Watched:
                 known.extend(told.json()["events"])
 
     def settle(self) -> None:
-        """Everything that was acknowledged is stored within seconds of the end."""
-        deadline = time.monotonic() + 20
+        """Everything that was acknowledged is stored within seconds of the end: until two looks see the same."""
+        deadline, before = time.monotonic() + 60, 0
         while time.monotonic() < deadline:
             with contextlib.suppress(*AWAY):
-                before = sum(map(len, self.events.values()))
                 self.read()
-                if before == sum(map(len, self.events.values())) and before:
+                seen = sum(map(len, self.events.values()))
+                if seen == before and seen and not self.gaps():
                     return
-            time.sleep(0.5)
+                before = seen
+            time.sleep(1)
 
     def gaps(self) -> list[str]:
         """Where a number is missing or comes twice: in what readers see, or in what a sidecar told."""
@@ -102,8 +103,11 @@ class Watched:
         for session_id in session_ids:
             place = self.state_dir / "sessions" / session_id
             record = place / ("state/runtime.json" if victim == "runtime" else "sidecar.json")
-            with contextlib.suppress(OSError, ValueError, psutil.Error):
-                process = psutil.Process(int(json.loads(record.read_text())["pid"]))
+            with contextlib.suppress(*AWAY, psutil.Error):
+                told = json.loads(record.read_text())
+                process = psutil.Process(told["pid"])
+                if abs(process.create_time() - told["create_time"]) > 1:
+                    continue  # a stranger, who got its number
                 if victim == "flow":
                     process = psutil.Process(process.ppid())
                 if process.pid > 1 and process.status() != psutil.STATUS_ZOMBIE:

@@ -11,7 +11,7 @@ HEAVY = ("prefect", "sqlalchemy", "kubernetes", "psycopg", "alembic")
 def loaded_by(module: str) -> set[str]:
     code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
     )
     return set(done.stdout.split())
 

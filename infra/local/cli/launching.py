@@ -14,7 +14,7 @@ from infra.local.errors import AskedFailed, NotThere
 from infra.local.state import StateDir
 from infra.local.status import read_running
 
-CLAIM_SECONDS = 30
+CLAIM_SECONDS = 60
 POLL_SECONDS = 0.3
 ANSWER_SECONDS = 30.0
 

@@ -32,7 +32,7 @@ async def seen(tmp_path, environment, given=()):
     async with bridge_at(tmp_path / "b.sock", **environment):
         hands = BridgedHands(tmp_path / "b.sock", log_dir=tmp_path)
         argv = [sys.executable, "-c", SHOW]
-        return (await hands.run(argv, cwd=tmp_path, env=dict(given), timeout=10)).out.decode()
+        return (await hands.run(argv, cwd=tmp_path, env=dict(given), timeout=30)).out.decode()
 
 
 async def test_the_previews_authority_is_trusted_beside_those_of_the_image(tmp_path, asked):
@@ -61,5 +61,5 @@ async def test_a_bridge_that_can_lay_nothing_out_works_all_the_same(tmp_path, as
     (tmp_path / "trust").write_text("no directory")
     async with bridge_at(tmp_path / "b.sock", **asked):
         hands = BridgedHands(tmp_path / "b.sock", log_dir=tmp_path)
-        ran = await hands.run([sys.executable, "-c", "print(1)"], cwd=tmp_path, env={}, timeout=10)
+        ran = await hands.run([sys.executable, "-c", "print(1)"], cwd=tmp_path, env={}, timeout=30)
         assert ran.out == b"1\n"

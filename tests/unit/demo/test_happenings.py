@@ -50,7 +50,7 @@ def test_an_event_is_told_in_one_line_or_not_at_all(kind, payload, said):
 
 def test_what_agents_write_is_neither_markup_nor_a_terminals_command():
     out = io.StringIO()
-    screen = Screen(Console(file=out, width=200))
+    screen = Screen(Console(file=out, width=200, force_terminal=False))
     happening = happening_of(
         {"type": "agent.text", "payload": {"text": "[red]x[/red] \x1b[2J\u202e"}}
     )

@@ -27,7 +27,7 @@ def state(tmp_path):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(keepers, "FIRST_BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(keepers, "ORPHAN_SECONDS", 0.3)
+    monkeypatch.setattr(keepers, "ORPHAN_SECONDS", 2.0)
 
 
 def keeper(state, code, *, is_ready=None, **more):

@@ -21,7 +21,8 @@ signal.signal(signal.SIGTERM, leave)
 try:
     with lock.held(StateDir(root=Path(sys.argv[1]))):
         print("up", flush=True)
-        signal.pause()
+        while True:
+            time.sleep(0.05)
 finally:
     time.sleep(1)
 """

@@ -8,6 +8,9 @@ from sidecar.pod.publisher import BUFFER_BYTES, Publisher
 from sidecar.redaction import Redactor
 from sidecar.wire.envelope import decode
 
+SECONDS = 30
+"""For whatever is waited for; a full buffer takes seconds of a busy machine."""
+
 
 class Sink:
     def __init__(self):
@@ -33,7 +36,7 @@ async def published(sink, records, redactor=None):
     running = asyncio.ensure_future(publisher.run())
     for kind, payload in records:
         await publisher.record(kind, payload)
-    assert await publisher.flush(5)
+    assert await publisher.flush(SECONDS)
     running.cancel()
     return sink.events
 
@@ -76,11 +79,11 @@ async def test_a_batch_is_repeated_under_one_message_id_until_it_is_stored():
     publisher = Publisher(sink.publish, session_id="s", generation=1, redactor=Redactor())
     running = asyncio.ensure_future(publisher.run())
     await publisher.record(EventType.AGENT_STATUS, {"n": 1})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(SECONDS):
         while len(sink.tries) < 2:
             await asyncio.sleep(0.01)
     sink.is_away = False
-    assert await publisher.flush(5)
+    assert await publisher.flush(SECONDS)
     running.cancel()
     assert len(set(sink.tries)) == 1
     assert [e.payload for e in sink.events] == [{"n": 1}]
@@ -95,6 +98,6 @@ async def test_a_full_buffer_makes_the_recorder_wait_until_there_is_room():
     await asyncio.sleep(0)
     assert not waiting.done()
     running = asyncio.ensure_future(publisher.run())
-    await asyncio.wait_for(waiting, 5)
-    assert await publisher.flush(5)
+    await asyncio.wait_for(waiting, SECONDS)
+    assert await publisher.flush(SECONDS)
     running.cancel()

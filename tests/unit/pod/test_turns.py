@@ -20,8 +20,8 @@ async def test_a_wake_becomes_a_turn_whose_words_are_events(stage, eventually):
         await activation.boot()
         wake = stage.relay.wake("do: say hello")
         await eventually(lambda: stage.relay.wakes[wake]["receipt"] == "done")
-        step = await activation.story.step(after=0, wait_seconds=1)
-        report = await activation.story.turn(step.turn, wait_seconds=1)
+        step = await activation.story.step(after=0, wait_seconds=10)
+        report = await activation.story.turn(step.turn, wait_seconds=10)
         await activation.leave("test over")
     assert (step.kind, step.title) == ("turn", "user: do: say hello")
     assert (report.state, report.stop_reason) == ("ended", "end_turn")
@@ -210,9 +210,10 @@ async def test_what_a_runtime_left_running_ends_with_it(stage, eventually):
         await activation.boot()
         wake = stage.relay.wake("do: orphan")
         await eventually(lambda: stage.relay.wakes[wake]["receipt"] == "done")
-        pid = int((stage.state / "home" / "orphan.pid").read_text())
+        orphan = stage.state / "home" / "orphan.pid"
+        await eventually(lambda: orphan.exists() and orphan.read_text())
         await activation.leave("test over")
-    await eventually(lambda: is_gone(pid))
+    await eventually(lambda: is_gone(int(orphan.read_text())))
 
 
 async def test_a_bus_that_is_away_loses_no_event(stage, eventually):

@@ -7,7 +7,7 @@ from sidecar.domain.errors import StoreUnavailable
 from sidecar.relay.loops import activator, deadlines, rounds, supervisor
 
 
-async def until(condition, seconds=5.0):
+async def until(condition, seconds=20.0):
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.005)

@@ -14,7 +14,8 @@ import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 60
+"""On a busy machine: the first answers wait for a Python that starts and loads what it needs."""
 
 
 class Runtime:

@@ -178,16 +178,16 @@ async def test_a_closed_input_ends_the_process_and_its_command(stage):
 
 
 async def test_a_command_that_takes_too_long_is_ended(stage):
-    stage.plays("- run: echo hm; sleep 60\n  timeout: 0.3\n")
+    stage.plays("- run: echo hm; sleep 60\n  timeout: 3\n")
     runtime = await stage.runtime()
     error = (await runtime.prompt("go"))["error"]
-    assert error["message"] == "script line 4, run: took over 0.3 s; it said last: hm"
+    assert error["message"] == "script line 4, run: took over 3 s; it said last: hm"
 
 
 async def test_a_command_left_in_the_background_does_not_hold_the_turn(stage):
     stage.plays("- run: sleep 60 & echo started\n- say: next\n")
     runtime = await stage.runtime()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         await runtime.prompt("go")
     assert runtime.texts() == ["next"]
 
@@ -209,6 +209,6 @@ async def test_garbage_on_its_input_does_not_end_it(stage):
 
 
 async def _until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.02)

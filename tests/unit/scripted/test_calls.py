@@ -100,7 +100,7 @@ async def test_a_call_repeated_after_a_kill_carries_the_same_key_and_equal_calls
     async with serving({"spawn": spawn}, keyed=("spawn",)) as toolbox:
         runtime = await stage.runtime([toolbox.entry])
         prompting = asyncio.ensure_future(runtime.prompt(wake("go", "w1")))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(toolbox.calls) < 2:
                 await asyncio.sleep(0.02)
         prompting.cancel()

@@ -234,7 +234,7 @@ def _asked(port, check):
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=5) as answer:
+        with opener.open(request, timeout=20) as answer:
             status, body = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -259,7 +259,7 @@ async def play(stage, platform, serving, name, script, *repos, parent=None):
 async def arc(stage, platform, serving, children=2):
     platform.wake("lead", "Start.", "user")
     lead = ("lead", "hirer-orchestrator", "orchestrator", "app")
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(200):
         playing = [play(stage, platform, serving, *lead)]
         for number in range(1, children + 1):
             child = (f"child-{number}", "hirer-app", "app")
