@@ -154,7 +154,8 @@ class Keeper:
     def _why(self, what: str) -> str:
         code = None if self._process is None else self._process.poll()
         ended = "" if code is None else f" ({_exit(code)})"
-        said = last_words(self._log, self._log_start)
+        # Who is killed says nothing: its last line is about something else.
+        said = "" if code == -signal.SIGKILL else last_words(self._log, self._log_start)
         return f"{what}{ended}" + (f": {said}" if said else "")
 
     def _say(self, state: ComponentState, reason: str) -> None:

@@ -30,13 +30,15 @@ _SHOWN_BYTES: Final = 200
 def error_of(status: int, body: bytes) -> X1Error:
     """What a response with an error status means. Never raises, whatever the body is.
 
-    A code that this version does not know is Unavailable from 500 on, else Refused.
+    From 500 on a code that this version does not know is Unavailable, a body that has none RelayUnavailable: a
+    proxy's word. Below 500 it is Refused.
     """
     told = _told(body)
     kind = _BY_CODE.get(str(told.get("code")))
     message = str(told.get("message") or _shown(status, body))
     if kind is None or kind is X1Error:
-        kind = Unavailable if status >= _SERVER_ERROR else Refused
+        away = Unavailable if told.get("code") else RelayUnavailable
+        kind = away if status >= _SERVER_ERROR else Refused
     error = kind(message)
     if isinstance(error, InvalidArguments):
         error.findings = _findings(told.get("findings"))

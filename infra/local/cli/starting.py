@@ -1,6 +1,8 @@
 """x1 up: starts a supervisor and shows how its components come up."""
 
 import asyncio
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -157,10 +159,15 @@ class _Progress:
                 sys.stderr.write(f"{seconds:5.1f}s  {name:<12} {state:<10} {reason}\n")
 
     def finish(self, status: Mapping[str, Any]) -> None:
-        urls = status["urls"]
+        urls, root = status["urls"], self._state.root
+        told = (
+            ""
+            if root == StateDir.of(os.environ, None).root
+            else f" --state-dir {shlex.quote(str(root))}"
+        )
         sys.stderr.write(
             f"ready in {time.monotonic() - self._since:.1f} s; state in {self._state.root}\n"
             f"  sessions  {urls['relay']}\n"
             f"  Prefect   {urls['prefect']}\n"
-            '  next      eval "$(x1 env)"   x1 status   x1 down\n'
+            f'  next      eval "$(x1 env{told})"   x1 status{told}   x1 down{told}\n'
         )
