@@ -1,5 +1,8 @@
+import fcntl
+import os
 import socket
 import stat
+import threading
 
 import pytest
 
@@ -77,6 +80,20 @@ def test_only_one_supervisor_holds_a_state_directory(state):
     with lock.held(state), pytest.raises(StackIsUp), lock.held(state):
         pass
     assert lock.holder(state) is None
+
+
+def test_who_only_looks_keeps_no_supervisor_from_starting(state):
+    """Two who look at once see nobody, and one that starts meanwhile is waited for by none."""
+    with lock.held(state):
+        assert lock.holder(state) == os.getpid()
+    with state.run("lock").open("r+") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert lock.holder(state) is None
+        freed = threading.Timer(0.3, fcntl.flock, (looking, fcntl.LOCK_UN))
+        freed.start()
+        with lock.held(state):
+            assert lock.holder(state) == os.getpid()
+        freed.join()
 
 
 def test_a_nearly_full_disk_is_refused_with_what_to_do(state):

@@ -101,6 +101,19 @@ def test_a_killed_client_takes_its_run_along(server, tmp_path):
     eventually(lambda: is_gone(pid))
 
 
+@pytest.mark.parametrize("sent", [b"", b"\0\0", b"\xff\xff\xff\xff", b"\0\0\0\2{}"])
+def test_a_client_that_hangs_up_or_says_nonsense_takes_no_run_along(server, tmp_path, sent):
+    with start(server[1], tmp_path, SLEEPS) as run:
+        pid = pid_of(run)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(str(server[1]))
+            other.sendall(sent)
+        with start(server[1], tmp_path, "print('served')") as another:
+            assert another.communicate(timeout=60)[0] == "served\n"
+        assert not is_gone(pid)
+        run.kill()
+
+
 def test_a_killed_server_takes_its_runs_along(server, tmp_path):
     with start(server[1], tmp_path, SLEEPS) as run:
         pid = pid_of(run)
