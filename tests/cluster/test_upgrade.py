@@ -133,6 +133,7 @@ def another_tag(installed):
     migration = f"app/sidecar/store/migrations/versions/{REVISION}_newer.py", MIGRATION.encode()
     for name in NAMES:
         ours.tag_again(name, tag, migration if name == "control" else None)
+    ours.registry.close()
     yield tag
     upgraded_to(ours.tag)
     asked(UNDONE)
