@@ -134,7 +134,7 @@ def test_a_workload_of_a_session_that_nobody_knows_is_removed_and_it_is_said(clu
     until(lambda: not left(), "the removal of the stranger", STRANGERS_SECONDS)
     row = audited(cluster, action="sweep", target=f"Job {name}")
     assert row["details"]["flow_run_id"] == run
-    assert "no session knows" in row["reason"]
+    assert "no session and no preview knows its flow run" in row["reason"]
 
 
 def test_a_build_for_which_no_operation_waits_is_removed_and_it_is_said(cluster, prefect):
