@@ -63,15 +63,24 @@ def test_what_was_neither_tracked_nor_pushed_is_there_in_the_next_pod(ledger):
 
 
 def test_an_agent_that_takes_the_sidecars_ports_when_it_dies_does_not_hold_it_up(ledger):
+    """The kubelet may start the sidecar before the agent has a port: it is struck until the agent was the first once."""
+    for _ in range(5):
+        has_taken = _takes_a_port(ledger)
+        ledger.finished(ledger.tell())
+        ledger.judge()
+        if has_taken:
+            return
+    pytest.fail("the agent never took a port of the sidecar's")
+
+
+def _takes_a_port(ledger):
     wake = ledger.cluster.say(ledger.session_id, "take the ports")
     pod = ledger.cluster.pod(ledger.session_id)
     with ledger.cluster.following(pod, "agent", "/agent/workspace/ports") as told:
         until(lambda: "wants" in told.read_text(), "the look at the ports")
         strikes.container("sidecar")(ledger.cluster, ledger.session_id)
-        until(lambda: "took" in told.read_text(), "a port that it took")
-    ledger.finished(wake)
-    ledger.finished(ledger.tell())
-    ledger.judge()
+        ledger.finished(wake)
+        return "took" in told.read_text()
 
 
 def test_a_hire_that_is_asked_for_while_the_api_server_is_away_happens_once(ledger):

@@ -207,7 +207,7 @@ class Cluster:
     @contextmanager
     def following(self, pod: str, container: str, path: str) -> Iterator[Path]:
         """A file here that says what one in a container does, as it is written: it outlives the container."""
-        tail = ("tail", "-n", "+1", "-F", path)
+        tail = ("tail", "-n", "+1", "-s", "0.05", "-F", path)
         words = ("exec", "-n", SESSIONS, pod, "-c", container, "--", *tail)
         with tempfile.NamedTemporaryFile("w") as kept:
             told = subprocess.Popen(["kubectl", *words], stdout=kept, stderr=subprocess.DEVNULL)
