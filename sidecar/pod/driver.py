@@ -222,6 +222,8 @@ class Driver:
             )
         if stop_reason is None:
             return
+        # What is on record as ended is never prompted again: its words must be safe before.
+        await self._publisher.flush()
         await self._journal.ended(turn.number, turn.wake_ids, stop_reason, self.ending)
         if self.ending is None:
             # Before the receipts: what a wake came to is not done with while it would be lost with this pod.

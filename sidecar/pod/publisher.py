@@ -81,8 +81,8 @@ class Publisher:
             await self._linger()
             await self._publish_batch(self._take())
 
-    async def flush(self, timeout: float) -> bool:
-        """Whether everything recorded so far is stored."""
+    async def flush(self, timeout: float | None = None) -> bool:
+        """Whether everything recorded so far is stored, within so many seconds or whenever it is."""
         self._hurry.set()
         try:
             async with asyncio.timeout(timeout), self._changed:

@@ -99,22 +99,30 @@ def test_two_relays_share_the_work_and_one_of_them_may_die(stage):
         stage.await_answer("pair", "done: told by the other\n")
 
 
-def test_what_a_replaced_activation_still_writes_is_refused(stage):
-    """Its sidecar is stopped in a turn, replaced, and goes on: its turn has ended meanwhile."""
+def test_a_replaced_activation_that_goes_on_ends_and_what_its_agent_said_is_kept(stage):
+    """Its sidecar is stopped in a turn, replaced, and goes on: it finds its turn's last words waiting.
+
+    They are what happened, whoever holds the lease by now; the next activation may hear them once more.
+    """
     gate = stage.state_dir.parent / "stale"
     stage.say("waiter", f"wait for {gate}")
     until(gate.with_name("stale.begun").exists, "the turn")
-    stale = psutil.Process(until(lambda: stage.pid_of("sidecar", "waiter"), "its sidecar"))
     before = stage.session("waiter")["generation"]
+    stale = psutil.Process(until(lambda: stage.pid_of("sidecar", "waiter"), "its sidecar"))
     stale.suspend()
     try:
         until(lambda: stage.session("waiter")["generation"] > before, "another activation")
+        gate.touch()
+        until(gate.with_name("stale.over").exists, "the end of its turn")
     finally:
         gate.touch()
         stale.resume()
     stage.await_done("waiter", str(gate))
-    stage.await_answer("waiter", f"done: wait for {gate}\n")
     until(lambda: is_gone(stale.pid), "the end of the replaced one")
+    answer = f"done: wait for {gate}\n"
+    until(lambda: answer in stage.words("waiter"), "its answer")
+    told = [stage.words("waiter", generation).count(answer) for generation in (before, before + 1)]
+    assert max(told) == 1, f"one of them did it twice: {told}"
 
 
 def test_no_event_of_all_this_is_missing_or_doubled(stage):

@@ -11,12 +11,14 @@ merger     the forge has merged, and nothing is recorded
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,7 @@ on:
     when: {kind: user, text: "wait for "}
     do:
       - set: {gate: "${wake.text | find('[^ ]+$')}"}
-      - run: touch ${gate}.begun; while [ ! -e ${gate} ]; do sleep 0.05; done
+      - run: touch ${gate}.begun; while [ ! -e ${gate} ]; do sleep 0.05; done; touch ${gate}.over
       - say: "done: ${wake.text}"
   - name: show
     when: {kind: user, text: "show "}
@@ -139,10 +141,14 @@ class Stage(Watched):
 
         return until(is_done, f"the end of {name}'s turn on {text[:40]!r}")
 
-    def words(self, name: str) -> str:
-        """All that the session has said."""
+    def words(self, name: str, generation: int | None = None) -> str:
+        """All that the session has said, or what one activation of it has."""
         self.read()
-        events = [e for e in self.events[self.ids[name]] if e["type"] == "agent.text"]
+        events = [
+            each
+            for each in self.events[self.ids[name]]
+            if each["type"] == "agent.text" and generation in (None, each["generation"])
+        ]
         return "".join(each["payload"]["text"] for each in events)
 
     def await_answer(self, name: str, answer: str) -> None:
@@ -217,8 +223,13 @@ class Stage(Watched):
         try:
             with self._gathered(victim):
                 struck = self._pids_of(victim)
-                with self.gates.commits_held(), self._told(f"hear {victim}"):
-                    until(lambda: self.gates.is_committing("wakes"), "the wake's commit")
+                with self.gates.commits_held(), self._told(f"hear {victim}") as repeat_if_refused:
+
+                    def is_on_disk() -> bool:
+                        repeat_if_refused()
+                        return self.gates.is_committing("wakes")
+
+                    until(is_on_disk, "the wake's commit")
                     yield struck
         finally:
             self._gate(victim).touch()
@@ -247,10 +258,11 @@ class Stage(Watched):
             yield
 
     @contextlib.contextmanager
-    def _told(self, text: str) -> Iterator[None]:
+    def _told(self, text: str) -> Iterator[Callable[[], None]]:
         """The listener's wake is asked for, by somebody who waits for no answer and hangs up at the end.
 
-        It may have to wait for a renewal of the listener's lease, whose commit is held as well.
+        It may have to wait for a renewal of the listener's lease, whose commit is held as well, for longer than
+        the relay lets it. Yields what asks again then.
         """
         headers = {
             "authorization": f"Bearer {self.secret('operator-token')}",
@@ -258,8 +270,20 @@ class Stage(Watched):
         }
         asked = json.dumps({"session_id": self.ids["listener"], "text": text})
         with contextlib.closing(HTTPConnection("127.0.0.1", self.ports()["relay"])) as sender:
-            sender.request("POST", "/api/wakes", asked, headers)
-            yield
+
+            def ask() -> None:
+                sender.request("POST", "/api/wakes", asked, headers)
+
+            def ask_again_if_refused() -> None:
+                if not select.select([sender.sock], [], [], 0)[0]:
+                    return
+                answer = sender.getresponse()
+                told = answer.read().decode()
+                assert answer.status == HTTPStatus.SERVICE_UNAVAILABLE, f"{answer.status}: {told}"
+                ask()
+
+            ask()
+            yield ask_again_if_refused
 
     def _pids_of(self, victim: str) -> list[int]:
         if victim not in OF_A_SESSION:

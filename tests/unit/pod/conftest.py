@@ -145,9 +145,11 @@ class FakeBus:
         self.events = []
         self.seen = set()
         self.is_away = False
+        self.refused = []
 
     async def publish_events(self, session_id, body, message_id):
         if self.is_away:
+            self.refused += [each.type for each in decode(body)]
             raise BusUnavailable("away")
         if message_id not in self.seen:
             self.seen.add(message_id)

@@ -96,6 +96,22 @@ async def test_a_recorded_turn_end_is_never_prompted_again(stage, eventually):
 
 
 @both
+async def test_a_turn_is_not_on_record_as_ended_before_its_words_are_safe(stage, eventually):
+    async with stage.activation() as first:
+        await first.boot()
+        stage.bus.is_away = True
+        wake = stage.relay.wake("do: say heard")
+        await eventually(lambda: stage.bus.refused.count("agent.text") > 3)
+    assert stage.relay.wakes[wake]["receipt"] == "read"
+    stage.bus.is_away = False
+    async with stage.activation() as second:
+        await second.boot()
+        await eventually(lambda: stage.relay.wakes[wake]["receipt"] == "done")
+        await second.leave("test over")
+    assert stage.bus.texts() == "heard"
+
+
+@both
 async def test_an_idle_session_parks_and_its_runtime_is_gone(stage, eventually):
     stage.idle_minutes = 0.002
     async with stage.activation() as activation:
@@ -221,10 +237,10 @@ async def test_a_bus_that_is_away_loses_no_event(stage, eventually):
     async with stage.activation() as activation:
         await activation.boot()
         wake = stage.relay.wake("do: say kept")
-        await eventually(lambda: stage.relay.wakes[wake]["receipt"] == "done")
-        assert stage.bus.texts() == ""
+        await eventually(lambda: stage.bus.refused.count("agent.text") > 3)
         stage.bus.is_away = False
-        await eventually(lambda: stage.bus.texts() == "kept")
+        await eventually(lambda: stage.relay.wakes[wake]["receipt"] == "done")
+        assert stage.bus.texts() == "kept"
         await activation.leave("test over")
 
 
