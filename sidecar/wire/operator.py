@@ -209,10 +209,15 @@ class NamedText(StrictModel):
 
 
 class AgentFiles(StrictModel):
-    """`texts` are the files that agents name beside themselves, by relative path."""
+    """`texts` are the files that agents name beside themselves, by relative path.
+
+    `unreadable` says of a path why the sender could not read it as text: a finding for the agent that it is,
+    or that names it.
+    """
 
     files: list[NamedText] = Field(min_length=1, max_length=MAX_FILES)
     texts: dict[str, str] = Field(default_factory=dict, max_length=MAX_TEXTS)
+    unreadable: dict[str, str] = Field(default_factory=dict, max_length=MAX_TEXTS)
 
 
 class GrantAsked(WireModel):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.cli import output
-from infra.local.errors import AskedFailed, StackNotUp, WrongUsage
+from infra.local.errors import StackNotUp, WrongUsage
 from infra.local.registration import run_register
 from infra.local.stack import running
 from infra.local.state import StateDir
@@ -29,30 +29,26 @@ def files(path: Path) -> list[Path]:
 def request(path: Path) -> dict[str, Any]:
     """`files` are the agents; `texts` what they may name, by its path from the file's directory.
 
-    Raises AskedFailed when one of them is no text.
+    What is no text is `unreadable`, with the reason: the relay says it beside its other findings.
     """
     agents = files(path)
     root = agents[0].parent
-    texts = {
-        str(file.relative_to(root)): _text(file)
+    beside = [
+        file
         for file in sorted(root.rglob("*"))
         if file.suffix in BESIDE and file.is_file() and file.stat().st_size <= LARGEST_BYTES
-    }
-    return {
-        "files": [{"path": file.name, "text": _text(file)} for file in agents],
-        "texts": texts,
-    }
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise AskedFailed(
-            expected="UTF-8 text",
-            came=f"{file}: byte {error.start} is none",
-            then=f"save {file.name} as UTF-8, or move it away, and try again",
-        ) from error
+    ]
+    texts: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    for file in [*agents, *beside]:
+        name = str(file.relative_to(root))
+        try:
+            texts[name] = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            unreadable[name] = f"expected UTF-8 text; byte {error.start} is none: save it as UTF-8"
+    told = {"unreadable": unreadable} if unreadable else {}
+    named = [{"path": file.name, "text": texts.get(file.name, "")} for file in agents]
+    return {"files": named, "texts": texts, **told}
 
 
 def show(answer: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ The operator who applies a file is who grants what it asks for. Applying twice c
 time; what a file no longer asks for is shown and left standing, as a human may have given it by hand.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from sidecar.domain.agent import Agent
@@ -65,8 +65,11 @@ async def apply(services: Services, files: AgentFiles, operator: str) -> PlanAns
 def read_all(files: AgentFiles, settings: RelaySettings) -> list[Agent]:
     agents: dict[AgentSlug, Agent] = {}
     findings: list[Finding] = []
-    read_file = _reader(files.texts)
+    read_file = _reader(files)
     for each in files.files:
+        if each.path in files.unreadable:
+            findings.append(Finding(path=each.path, message=files.unreadable[each.path]))
+            continue
         try:
             agent = parse_agent(each.text, each.path, read_file)
         except InvalidArguments as error:
@@ -95,12 +98,14 @@ def _of_script(agent: Agent, path: str) -> Iterator[Finding]:
             yield Finding(path=f"{path}: script: {each.path}", message=each.message, line=each.line)
 
 
-def _reader(texts: Mapping[str, str]) -> Callable[[str], str]:
+def _reader(files: AgentFiles) -> Callable[[str], str]:
     def read_file(name: str) -> str:
         plain = name.removeprefix("./")
-        if plain not in texts:
+        if plain in files.unreadable:
+            raise ValueError(files.unreadable[plain])
+        if plain not in files.texts:
             raise FileNotFoundError(2, "no text file of that name is beside the agent's")
-        return texts[plain]
+        return files.texts[plain]
 
     return read_file
 

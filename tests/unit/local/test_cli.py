@@ -9,6 +9,7 @@ import pytest
 from commands import x1
 
 from infra.local import lock
+from infra.local.cli import agentfiles
 from infra.local.cli.relay import the_one
 from infra.local.cli.tree import nested
 from infra.local.errors import AskedFailed
@@ -127,11 +128,20 @@ def test_a_state_directory_that_cannot_be_made_is_exit_3_with_what_to_do(tmp_pat
     assert "next:     X1_STATE_DIR=" in shown.stderr
 
 
-def test_an_agent_file_that_is_no_text_is_named(relay, tmp_path):
+def test_what_is_no_text_is_sent_as_such_beside_what_is(tmp_path):
     (tmp_path / "agent.yaml").write_bytes(b"slug: \xff")
-    shown = x1(relay, "agents", "plan", str(tmp_path / "agent.yaml"))
-    assert shown.returncode == 1
-    assert shown.stderr.startswith(f"x1: {tmp_path}/agent.yaml: byte 6 is none")
+    (tmp_path / "other.yaml").write_text("slug: other")
+    (tmp_path / "charter.md").write_bytes(b"\xfe")
+    told = agentfiles.request(tmp_path)
+    assert told["files"] == [
+        {"path": "agent.yaml", "text": ""},
+        {"path": "other.yaml", "text": "slug: other"},
+    ]
+    assert told["texts"] == {"other.yaml": "slug: other"}
+    assert told["unreadable"] == {
+        "agent.yaml": "expected UTF-8 text; byte 6 is none: save it as UTF-8",
+        "charter.md": "expected UTF-8 text; byte 0 is none: save it as UTF-8",
+    }
 
 
 def test_a_file_that_cannot_be_read_is_one_line_and_no_traceback(tmp_path):

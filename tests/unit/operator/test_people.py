@@ -68,6 +68,18 @@ async def test_the_errors_of_all_files_come_at_once_and_nothing_is_written(http)
     assert (await http.get("/api/agents")).json() == {"agents": []}
 
 
+async def test_what_is_no_text_is_a_finding_beside_the_others(http):
+    body = files()
+    body["files"].append({"path": "other.yaml", "text": ""})
+    body["files"].append({"path": "third.yaml", "text": "slug: Third\n"})
+    body["unreadable"] = {"boss.script.yaml": "byte 7 is none", "other.yaml": "byte 9 is none"}
+    answer = await http.post("/api/agents/apply", json=body)
+    found = {each["path"]: each["message"] for each in answer.json()["error"]["findings"]}
+    assert found["boss.yaml: script.file"] == "cannot read 'boss.script.yaml': byte 7 is none"
+    assert found["other.yaml"] == "byte 9 is none"
+    assert "third.yaml: slug" in found
+
+
 async def test_a_script_that_cannot_be_played_is_refused_with_all_its_findings(http):
     script = "version: 2\non:\n  - do: [{shout: hi}]\n"
     body = files(**{"boss.script.yaml": script})
