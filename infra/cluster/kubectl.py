@@ -70,7 +70,9 @@ class Kubectl:
         if done.returncode and NOT_FOUND in done.stderr:
             return None
         return json.loads(
-            done.stdout if done.returncode == 0 else self.must("get", kind, name, *where)
+            done.stdout
+            if done.returncode == 0
+            else self.must("get", kind, name, *where, "-o", "json")
         )
 
     def listing(self, kind: str, *words: str) -> list[dict[str, Any]]:

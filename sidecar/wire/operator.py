@@ -235,12 +235,18 @@ class AgentChange(WireModel):
     unasked: list[GrantAsked]
 
 
+class UnknownSpawn(WireModel):
+    agent: str
+    target: str
+
+
 class PlanAnswer(WireModel):
-    """Only what differs is in `changes`."""
+    """Only what differs is in `changes`. `unknown` names who may be spawned and is no agent, yet or by mistake."""
 
     applied: bool
     changes: list[AgentChange]
     unchanged: list[str]
+    unknown: list[UnknownSpawn]
 
 
 class PreviewModel(RowModel):

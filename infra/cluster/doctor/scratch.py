@@ -13,6 +13,7 @@ from infra.cluster.readiness import pod_reasons
 from infra.local.errors import AskedFailed
 
 POD_SECONDS: Final = 120.0
+ACCOUNT_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.5
 REMOVAL_SECONDS: Final = 120.0
 USER: Final = 10000
@@ -37,6 +38,7 @@ def scratch_namespace(kubectl: Kubectl) -> Generator[str]:
     with _ended_by_signals():
         try:
             kubectl.apply(json.dumps(manifest))
+            _await_account(kubectl, namespace)
             yield namespace
         finally:
             _remove(kubectl, "namespace", namespace)
@@ -112,6 +114,19 @@ def await_running(kubectl: Kubectl, name: str, namespace: str) -> str:
         came=", ".join(reasons) or f"it did not run within {POD_SECONDS:g} s",
         then="x1 cluster images --push, and --prefix and --tag as there",
     )
+
+
+def _await_account(kubectl: Kubectl, namespace: str) -> None:
+    """A new namespace takes no pods before a controller has made its service account."""
+    deadline = time.monotonic() + ACCOUNT_SECONDS
+    while kubectl.get("serviceaccount", "default", namespace) is None:
+        if time.monotonic() > deadline:
+            raise AskedFailed(
+                expected=f"a service account in the new namespace {namespace}",
+                came=f"none within {ACCOUNT_SECONDS:g} s",
+                then="kubectl get pods -n kube-system: does kube-controller-manager run?",
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def _remove(kubectl: Kubectl, *what: str) -> None:

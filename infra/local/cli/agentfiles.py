@@ -66,6 +66,9 @@ def show(answer: Mapping[str, Any]) -> None:
         output.line(output.plain(f"unchanged: {', '.join(answer['unchanged'])}"))
     if not answer["changes"]:
         output.line("nothing to change")
+    for each in answer.get("unknown", []):
+        said = "which is no agent so far: apply its file too, or mend the name"
+        output.line(output.plain(f"{each['agent']} may spawn {each['target']}, {said}"))
 
 
 async def register(state: StateDir, paths: Sequence[Path], *, keeps_blocks: bool = False) -> None:

@@ -4,7 +4,7 @@ The operator who applies a file is who grants what it asks for. Applying twice c
 time; what a file no longer asks for is shown and left standing, as a human may have given it by hand.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from sidecar.domain.agent import Agent
@@ -19,7 +19,7 @@ from sidecar.scripted.reading import read_script
 from sidecar.settings import RelaySettings
 from sidecar.store.port import Transaction
 from sidecar.wire.agent_file import parse_agent
-from sidecar.wire.operator import AgentChange, AgentFiles, GrantAsked, PlanAnswer
+from sidecar.wire.operator import AgentChange, AgentFiles, GrantAsked, PlanAnswer, UnknownSpawn
 
 Right = tuple[GrantType, str]
 REQUESTABLE = (GrantType.SPAWN, GrantType.PUSH, GrantType.MERGE)
@@ -49,7 +49,8 @@ async def plan(services: Services, files: AgentFiles) -> PlanAnswer:
     agents = read_all(files, services.settings)
     async with services.store.transaction() as tx:
         differences = [await _difference(tx, agent) for agent in agents]
-    return _answer(differences, applied=False)
+        known = {each.slug for each in [*await tx.agents.list_all(), *agents]}
+    return _answer(differences, known, applied=False)
 
 
 async def apply(services: Services, files: AgentFiles, operator: str) -> PlanAnswer:
@@ -59,7 +60,8 @@ async def apply(services: Services, files: AgentFiles, operator: str) -> PlanAns
         differences = [await _difference(tx, agent) for agent in agents]
         for each in differences:
             await _write(tx, services, each, f"operator:{operator}")
-    return _answer(differences, applied=True)
+        known = {each.slug for each in await tx.agents.list_all()}
+    return _answer(differences, known, applied=True)
 
 
 def read_all(files: AgentFiles, settings: RelaySettings) -> list[Agent]:
@@ -181,11 +183,19 @@ async def _write(tx: Transaction, services: Services, found: Difference, actor: 
     )
 
 
-def _answer(differences: Sequence[Difference], *, applied: bool) -> PlanAnswer:
+def _answer(
+    differences: Sequence[Difference], known: Collection[AgentSlug], *, applied: bool
+) -> PlanAnswer:
     return PlanAnswer(
         applied=applied,
         changes=[_change(each) for each in differences if each.action != "keep"],
         unchanged=[each.agent.slug for each in differences if each.action == "keep"],
+        unknown=[
+            UnknownSpawn(agent=each.agent.slug, target=slug)
+            for each in differences
+            for slug in each.agent.spawns
+            if slug not in known
+        ],
     )
 
 

@@ -56,6 +56,17 @@ async def test_a_changed_file_names_its_fields_and_what_is_no_longer_asked_for(h
     assert change["unasked"] == [{"type": "spawn", "target": "worker"}]
 
 
+async def test_who_may_be_spawned_and_is_no_agent_is_named_until_it_is_one(http):
+    for verb in ("plan", "apply", "apply"):
+        answer = (await http.post(f"/api/agents/{verb}", json=READY)).json()
+        assert answer["unknown"] == [{"agent": "boss", "target": "worker"}]
+    worker = {"path": "worker.yaml", "text": "slug: worker\nkind: worker\nruntime: claude-code\n"}
+    both = {**READY, "files": [*READY["files"], worker]}
+    assert (await http.post("/api/agents/plan", json=both)).json()["unknown"] == []
+    await http.post("/api/agents/apply", json={"files": [worker]})
+    assert (await http.post("/api/agents/plan", json=READY)).json()["unknown"] == []
+
+
 async def test_the_errors_of_all_files_come_at_once_and_nothing_is_written(http):
     body = files()
     body["files"].append({"path": "other.yaml", "text": "slug: Other\n"})
