@@ -4,6 +4,8 @@ Requesting runs on every replica and reacts to a nudge at once, as rows and keys
 Reconciling polls Prefect, on one replica.
 """
 
+import asyncio
+
 from sidecar.relay.activating import request_missing
 from sidecar.relay.loops.answering import Answering
 from sidecar.relay.loops.rounds import rounds
@@ -13,6 +15,8 @@ from sidecar.relay.services import Services
 
 REQUEST_EVERY_SECONDS = 1.0
 RECONCILE_EVERY_SECONDS = 1.0
+LIVE_FIRST_SECONDS = 0.02
+"""A wake nudges this loop and rings a live session, which asks for it meanwhile: that is not to queue behind."""
 
 
 async def run(services: Services) -> None:
@@ -21,6 +25,7 @@ async def run(services: Services) -> None:
         mark = services.nudges.mark(ACTIVATOR)
         await request_missing(services)
         await services.nudges.wait(ACTIVATOR, REQUEST_EVERY_SECONDS, mark)
+        await asyncio.sleep(LIVE_FIRST_SECONDS)
 
 
 async def reconcile(services: Services) -> None:
