@@ -51,7 +51,9 @@ def _ship(cluster: Cluster, session: str, number: int) -> float:
 
     def ready() -> dict[str, datetime] | None:
         found = {e["type"]: _time(e["timestamp"]) for e in cluster.events(session, seen)}
-        assert "preview.failed" not in found, cluster.events(session, seen)
+        assert not {"preview.failed", "session.failed"} & found.keys(), cluster.events(
+            session, seen
+        )
         return found if "preview.ready" in found else None
 
     times = until(ready, "a preview", 600)
