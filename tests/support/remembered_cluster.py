@@ -92,6 +92,8 @@ class RememberedCluster(Kubectl):
             (kind,) = kinds
             kind = "customresourcedefinition" if kind == "crd" else kind
             found = self.objects.get((kind, namespace or "", words[1]))
+            if (kind, words[1]) == ("serviceaccount", "default"):
+                found = found or self.objects.get(("namespace", "", namespace))  # made with it
             return None if found is None else json.dumps(found)
         label = words[words.index("-l") + 1].split("=") if "-l" in words else None
         return json.dumps({"items": list(self._listed(kinds, namespace, label))})
