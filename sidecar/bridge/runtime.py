@@ -54,14 +54,14 @@ class Life:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
-            outputs = {
+            last_words = {
                 tasks.create_task(self._carry_output(), name="stdout"),
                 tasks.create_task(self._carry_complaints(), name="stderr"),
+                tasks.create_task(self._tell_exit(), name="exit"),
             }
             others = [
                 tasks.create_task(self._obey(), name="orders"),
                 tasks.create_task(self._type(), name="stdin"),
-                tasks.create_task(self._tell_exit(), name="exit"),
             ]
             try:
                 await self._is_asked.wait()
@@ -70,8 +70,9 @@ class Life:
                 self._child.signal_group(signal.SIGKILL)
                 await asyncio.shield(self._end_family())
                 await self._send({"op": "gone"})
-                await asyncio.wait(outputs, timeout=LAST_WORDS_SECONDS)
-                for each in (*outputs, *others):
+                # The dead are no family any more before they are reaped, and how they died is known.
+                await asyncio.wait(last_words, timeout=LAST_WORDS_SECONDS)
+                for each in (*last_words, *others):
                     each.cancel()
 
     async def _end(self) -> None:
