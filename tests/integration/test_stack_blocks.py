@@ -103,7 +103,7 @@ def plan(state):
 
 @pytest.mark.usefixtures("applied")
 def test_a_block_nobody_edited_shows_as_unchanged(state):
-    assert plan(state) == {"applied": False, "changes": [], "unchanged": ["ticker"]}
+    assert plan(state) == {"applied": False, "changes": [], "unchanged": ["ticker"], "unknown": []}
 
 
 @pytest.mark.usefixtures("applied")
