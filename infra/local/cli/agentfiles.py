@@ -40,7 +40,7 @@ def request(path: Path) -> dict[str, Any]:
     ]
     texts: dict[str, str] = {}
     unreadable: dict[str, str] = {}
-    for file in [*agents, *beside]:
+    for file in dict.fromkeys([*agents, *beside]):
         name = str(file.relative_to(root))
         try:
             texts[name] = file.read_text(encoding="utf-8")
